@@ -1,0 +1,9 @@
+/* The built-in backends, for the registry alone: everyone else asks the registry. */
+#ifndef POOLBENCH_BACKENDS_H
+#define POOLBENCH_BACKENDS_H
+
+#include "pool.h"
+
+extern const struct pool_backend null_backend;
+
+#endif
