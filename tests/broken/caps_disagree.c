@@ -1,0 +1,11 @@
+/* Promises a walk and has none. */
+#include "broken.h"
+
+static void *bump(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
+{
+	(void)tag;
+	return broken_bump(pool, type, bytes, POOL_ALIGNMENT, 0);
+}
+
+const struct pool_backend pool_backend = BROKEN_BACKEND("caps-disagree",
+							POOL_CAP_NATIVE | POOL_CAP_WALK, bump);
