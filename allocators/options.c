@@ -200,7 +200,7 @@ static void describe_range(const struct option *option, char *text, size_t bytes
 static const struct option *option_find(const struct option *table, const char *name, char *error,
 					size_t error_bytes)
 {
-	const char *names[NAME_BYTES];
+	const char *names[NAME_BYTES] = { NULL };
 	size_t count = 0;
 	const char *near;
 
