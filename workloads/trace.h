@@ -9,15 +9,22 @@
  * 2. Slots. An object is a slot. A slot is empty or holds a block; an allocation fills it, a free empties
  *    it. When replayed, a free into an empty slot waits for it to be filled, and an allocation into a full
  *    slot waits for it to be emptied. The order of the events of different processors is thus kept where it
- *    matters and left open where it does not. Because the builder accepts events in one real order, in
- *    which every wait is already satisfied, no replay can deadlock.
+ *    matters and left open where it does not.
  *
- * 3. Phases. Prologue (to the steady state), body (ends in the state it began in: as many slots filled,
- *    the same ones with the same sizes, so that it can be repeated), epilogue (drains everything). A
- *    repetition of the body is a lap.
+ * 3. Phases. Prologue (to the steady state), body (ends in the state it began in: the same slots filled
+ *    with the same sizes and tags, so that it can be repeated), epilogue (drains everything). A repetition
+ *    of the body is a lap. All processors finish a phase before any begins the next (a barrier); between
+ *    laps no barrier is needed.
  *
- * 4. Order. The builder's real order is kept as runs (processor, count), so that a trace can be folded onto
- *    fewer processors, written, and read back to the same bytes.
+ * 4. No deadlock. Full and empty do not tell whose block is in a slot: were a slot filled or emptied by
+ *    several processors, one could take the turn of another, free a block of another size, or wait for
+ *    ever. Therefore, within a phase, a slot is filled by one processor only and emptied by one only. Then
+ *    the n-th free of a slot always meets its n-th allocation; no event that could happen is ever disabled
+ *    by another (a marked graph: Commoner et al. 1971); and because the events were built in one real
+ *    order, in which every wait is already satisfied, every other order that processors take ends too.
+ *
+ * 5. Order. The builder's real order is kept as runs (processor, count), so that a trace can be folded onto
+ *    fewer processors, written, and read back to the same bytes. No run crosses from a phase to the next.
  */
 #ifndef POOLBENCH_TRACE_H
 #define POOLBENCH_TRACE_H
@@ -56,6 +63,10 @@ struct trace_event {
 
 enum trace_phase { TRACE_PROLOGUE, TRACE_BODY, TRACE_EPILOGUE, TRACE_PHASES };
 
+#define TRACE_MAX_PROCESSORS 1024u
+#define TRACE_MAX_TAGS       65535u
+#define TRACE_MAX_MARKS      4096u
+
 /* The events of one processor, the three phases one after the other. */
 struct trace_stream {
 	struct trace_event *events;
@@ -92,7 +103,7 @@ struct trace {
 	struct trace_tag *tag_table;
 	unsigned marks;
 	char **mark_names;
-	struct trace_run *order; /* covers all phases, in turn */
+	struct trace_run *order; /* covers all phases, in turn; no run crosses a phase's end */
 	uint64_t runs;
 	bool recorded;           /* from a real system, not generated */
 	uint64_t seed;
@@ -112,7 +123,26 @@ struct trace_summary {
 	uint64_t allocs_of_type[POOL_TYPES];
 };
 
+/* Thread-safe on a trace that nobody changes, like everything below that takes it const. */
 void trace_summarise(const struct trace *trace, struct trace_summary *summary);
+
+/* Events of one phase, all processors together. */
+uint64_t trace_phase_events(const struct trace *trace, enum trace_phase phase);
+
+/* Returns 0 to go on; anything else ends the walk, which returns it. */
+typedef int (*trace_visit)(void *arg, enum trace_phase phase, unsigned processor,
+			   const struct trace_event *event);
+
+/* Visits every event in the real order. 0, or what visit returned. */
+int trace_walk(const struct trace *trace, trace_visit visit, void *arg);
+
+/*
+ * Whether a trace keeps every promise of the theory above: numbers in range, a slot filled when empty and
+ * emptied when full with what it was filled with, one filler and one emptier a phase, a body that ends as it
+ * began, processors at PASSIVE_LEVEL at the end of a phase, no paged pool at DISPATCH_LEVEL, nothing live at
+ * the end. Slots are numbered densely: the n-th allocation's is below 8 n. 0; -EINVAL with a sentence in `why`; -ENOMEM.
+ */
+int trace_validate(const struct trace *trace, char *why, size_t why_bytes);
 
 /*
  * Building: events in one real order. Errors are kept: after one, calls do nothing, and
@@ -120,23 +150,32 @@ void trace_summarise(const struct trace *trace, struct trace_summary *summary);
  */
 struct trace_builder;
 
-struct trace_builder *trace_builder_create(unsigned processors); /* NULL: out of memory */
+/* 1 .. TRACE_MAX_PROCESSORS processors. NULL: out of memory, or too many processors. */
+struct trace_builder *trace_builder_create(unsigned processors);
 void trace_builder_destroy(struct trace_builder *builder);       /* NULL is fine */
 
-/* Index of a tag, made at first use; `name` is copied. 65535 tags at most. */
+/* Index of a tag, made at first use (when `name` is copied; NULL is ""). TRACE_MAX_TAGS at most. */
 unsigned trace_builder_tag(struct trace_builder *builder, uint32_t tag, const char *name);
 
 /* From here on events belong to `phase`; phases come in order. Starts as TRACE_PROLOGUE. */
 void trace_builder_phase(struct trace_builder *builder, enum trace_phase phase);
 
-/* Allocates a slot, whose number it returns: the lowest that was free longest ago is reused. */
+/*
+ * Allocates an object, and returns its handle, with which it is freed. Handles count up from 0 and are not
+ * used again. The slots, by which the finished trace knows its objects, are chosen by trace_builder_finish,
+ * which knows who frees what. Paged pool only below DISPATCH_LEVEL, as in Windows.
+ */
 uint32_t trace_builder_alloc(struct trace_builder *builder, unsigned processor, enum pool_type type,
 			     uint32_t bytes, uint32_t touch, unsigned tag_index);
-/* Frees a live slot, on any processor: the builder knows its bytes, tag, type and whether it is remote. */
-void trace_builder_free(struct trace_builder *builder, unsigned processor, uint32_t slot);
+/* Frees a live object, on any processor: the builder knows its bytes, tag, type and whether it is remote. */
+void trace_builder_free(struct trace_builder *builder, unsigned processor, uint32_t handle);
+/* TRACE_RAISE to a higher level or TRACE_LOWER to a lower one. Processors start at PASSIVE_LEVEL. */
 void trace_builder_irql(struct trace_builder *builder, unsigned processor, enum trace_kind kind,
 			enum irql level);
 void trace_builder_mark(struct trace_builder *builder, unsigned processor, const char *name);
+
+/* Says that the trace is a recording, and what it could not hold. */
+void trace_builder_recorded(struct trace_builder *builder, const struct trace_losses *losses);
 
 /* Live objects now, and bytes they asked for. */
 uint64_t trace_builder_live_blocks(const struct trace_builder *builder);
@@ -145,14 +184,30 @@ uint64_t trace_builder_live_bytes(const struct trace_builder *builder);
 uint64_t trace_builder_events(const struct trace_builder *builder);
 
 /*
- * Makes the body repeatable: frees and re-allocates nothing by itself; it checks. The state at the end of
- * the body must match its beginning: the same number of live objects of each (type, bytes, tag), and the
- * slots are renamed so that the very same slot numbers are live with the same content. A workload brings the
- * multiset back by itself; a body that ends empty (and began empty) always does. Adds the epilogue that frees
- * what is still live, by the processor that allocated it, if the workload added none.
+ * Makes the trace: chooses the slots, makes the body repeatable, and adds the epilogue.
  *
- * 0 and *out (owned by the caller), or -EINVAL with a sentence in `why` (the body does not end as it
- * began; a slot misused), -ENOMEM, -EOVERFLOW. `origin` is copied.
+ * The body must end in the state it began in. Objects that were live at its start and freed in it (the
+ * departed) are paired with objects born in it and live at its end (the newcomers) of the same (type, bytes,
+ * tag), the same allocating processor preferred: a newcomer gets the slot of a departed one, so that the next
+ * lap frees it in its stead. It can only be one that departed before it was born, or a lap would wait for
+ * itself. What finds no partner is settled by events at the end of the body: a free of the newcomer, an
+ * allocation in the stead of the departed. A workload that comes back to its state by itself needs few of
+ * them, a body that begins and ends empty none; more than 5 % of the body's events (16 are always granted)
+ * are refused: such a body does not end as it began.
+ *
+ * TRACE_REMOTE is told for the steady state, in which a departed object was allocated by its newcomer's
+ * processor in the lap before. The epilogue frees, by the processor that allocated it, whatever the workload
+ * left.
+ *
+ * Slots: within a phase each pair (allocating, freeing processor) has slots of its own, in groups of 8 that fill
+ * a cache line of an 8-byte slot table, so that no line is shared by processors that do not share blocks.
+ * Where both are the same processor the slot that was emptied last is filled next (its line is still near);
+ * between two processors it is the one that was emptied first and only when 64 others are empty, so that
+ * the reuse of a slot, which is an artefact of the trace, makes no processor wait for another.
+ *
+ * 0 and *out (owned by the caller), or with a sentence in `why`: -EINVAL (the first misuse of the builder, or
+ * a body that does not end as it began), -ENOMEM, -EOVERFLOW (too many tags, marks, objects). `origin` is
+ * copied. The builder can then only be destroyed.
  */
 int trace_builder_finish(struct trace_builder *builder, const char *origin, uint64_t seed,
 			 struct trace **out, char *why, size_t why_bytes);
@@ -160,8 +215,10 @@ int trace_builder_finish(struct trace_builder *builder, const char *origin, uint
 void trace_destroy(struct trace *trace); /* NULL is fine */
 
 /*
- * The same events on fewer processors: stream p goes to p % processors, in the real order. -ERANGE for
- * more processors than the trace has.
+ * The same allocations and frees on fewer processors: stream p goes to p % processors, in the real order.
+ * A processor that raised its IRQL keeps it for its own events alone: RAISE and LOWER are emitted anew,
+ * where the next allocation or free needs another level. -ERANGE for more processors than the trace has, or
+ * none; -ENOMEM.
  */
 int trace_fold(const struct trace *trace, unsigned processors, struct trace **out);
 
