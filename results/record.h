@@ -5,6 +5,7 @@
 #ifndef POOLBENCH_RECORD_H
 #define POOLBENCH_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -99,6 +100,14 @@ struct cell {
 	size_t page_size;
 	char backing[8];    /* "base", "thp", "hugetlb" */
 };
+
+bool cell_same(const struct cell *a, const struct cell *b);
+
+/*
+ * "slub/irp-storm/threads:2/page:4K/backing:base", the name in run.json; the page size in the largest unit
+ * that is exact. Bytes needed without the NUL, as snprintf.
+ */
+size_t cell_name(const struct cell *cell, char *name, size_t bytes);
 
 #define RECORD_COUNTERS 48
 
