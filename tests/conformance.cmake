@@ -1,0 +1,43 @@
+# The conformance suite, one test a line of conformance_specs.txt.
+add_executable(conformance conformance.c conformance_suite.c conformance_blocks.c conformance_memory.c
+	conformance_walk.c conformance_threads.c)
+target_link_libraries(conformance PRIVATE poolbench_build poolbench_allocators)
+
+function(poolbench_conformance_test name)
+	cmake_parse_arguments(T "" "TIMEOUT" "ARGUMENTS;LABELS" ${ARGN})
+	add_test(NAME ${name} COMMAND conformance ${T_ARGUMENTS})
+	set_tests_properties(${name} PROPERTIES LABELS "conformance;${T_LABELS}" TIMEOUT ${T_TIMEOUT}
+		SKIP_RETURN_CODE 77 ENVIRONMENT GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384)
+endfunction()
+
+set(specs_file "${CMAKE_CURRENT_SOURCE_DIR}/conformance_specs.txt")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${specs_file}")
+file(STRINGS "${specs_file}" specs REGEX "^[^#]")
+foreach(spec ${specs})
+	string(REGEX REPLACE ":.*" "" backend "${spec}")
+	poolbench_conformance_test(conformance:${spec} ARGUMENTS ${spec} LABELS fast ${backend} TIMEOUT 300)
+	poolbench_conformance_test(conformance-full:${spec} ARGUMENTS --full ${spec} LABELS stress ${backend}
+		TIMEOUT 1800)
+endforeach()
+poolbench_conformance_test(conformance:covers-registry ARGUMENTS --covers "${specs_file}" LABELS fast
+	TIMEOUT 20)
+
+# The suite itself must find what is wrong: a planted bug, the check that meets it and the rule that it breaks.
+foreach(bug
+	crashes=a-page-and-a-byte/crash
+	crosses_pages=every-small-size/page-rules
+	keeps_live_blocks=destroy-with-live-blocks/destroy
+	leaks_on_failed_commit=every-commit-fails-once/leak
+	misaligned=every-small-size/alignment
+	never_reuses=no-growth/leak
+	overlap=every-small-size/overlap
+	scribbles=many-of-42/contents
+	small_block_bytes=every-small-size/block-bytes
+	wrong_source=every-small-size/source
+)
+	string(REPLACE "=" ";" bug ${bug})
+	list(GET bug 0 plugin)
+	list(GET bug 1 found)
+	poolbench_conformance_test(conformance:finds-${plugin} LABELS fast broken TIMEOUT 300
+		ARGUMENTS --expect ${found} "$<TARGET_FILE:broken_${plugin}>")
+endforeach()
