@@ -57,7 +57,7 @@ const struct known_library known_libraries[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
-const struct option malloc_library_options[] = {
+const struct option_def malloc_library_options[] = {
 	OPTION_TEXT(struct malloc_library_values, alloc, "", "allocation function, void *(size_t)"),
 	OPTION_TEXT(struct malloc_library_values, free, "", "its inverse, void (void *)"),
 	OPTION_TEXT(struct malloc_library_values, usable, "", "usable size, size_t (void *)"),

@@ -14,7 +14,7 @@ struct malloc_library_values {
 	const struct malloc_library *library;
 };
 
-extern const struct option malloc_library_options[];
+extern const struct option_def malloc_library_options[];
 
 struct malloc_library;
 

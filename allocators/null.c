@@ -17,7 +17,7 @@ struct null_options {
 	size_t scratch;
 };
 
-static const struct option null_option_table[] = {
+static const struct option_def null_option_table[] = {
 	OPTION_SIZE(struct null_options, scratch, "4M", 4096, 1u << 30,
 		    "scratch block of a processor; a larger request is refused"),
 	OPTION_END,

@@ -108,7 +108,7 @@ static int parse_bool(const char *text, bool *value)
 	return -EINVAL;
 }
 
-static int parse_number(const struct option *option, const char *text, double *value)
+static int parse_number(const struct option_def *option, const char *text, double *value)
 {
 	char *end;
 
@@ -127,7 +127,7 @@ static int parse_number(const struct option *option, const char *text, double *v
 	return *value < option->min || *value > option->max ? -ERANGE : 0;
 }
 
-static int parse_name(const struct option *option, const char *text, int *value)
+static int parse_name(const struct option_def *option, const char *text, int *value)
 {
 	for (int i = 0; option->names[i]; i++) {
 		if (strcmp(text, option->names[i]) == 0) {
@@ -138,7 +138,7 @@ static int parse_name(const struct option *option, const char *text, int *value)
 	return -EINVAL;
 }
 
-static int parse_value(const struct option *option, const char *text, char *member)
+static int parse_value(const struct option_def *option, const char *text, char *member)
 {
 	double number;
 	int error;
@@ -171,7 +171,7 @@ static int parse_value(const struct option *option, const char *text, char *memb
 }
 
 /* What an option accepts, for an error message. */
-static void describe_range(const struct option *option, char *text, size_t bytes)
+static void describe_range(const struct option_def *option, char *text, size_t bytes)
 {
 	size_t used = 0;
 
@@ -197,14 +197,14 @@ static void describe_range(const struct option *option, char *text, size_t bytes
 	}
 }
 
-static const struct option *option_find(const struct option *table, const char *name, char *error,
+static const struct option_def *option_find(const struct option_def *table, const char *name, char *error,
 					size_t error_bytes)
 {
 	const char *names[NAME_BYTES] = { NULL };
 	size_t count = 0;
 	const char *near;
 
-	for (const struct option *option = table; option->name; option++) {
+	for (const struct option_def *option = table; option->name; option++) {
 		if (strcmp(option->name, name) == 0)
 			return option;
 		if (count < NAME_BYTES)
@@ -221,7 +221,7 @@ static const struct option *option_find(const struct option *table, const char *
 	return NULL;
 }
 
-static int option_set(const struct option *option, void *values, const char *text, char *error,
+static int option_set(const struct option_def *option, void *values, const char *text, char *error,
 		      size_t error_bytes)
 {
 	char range[256];
@@ -234,11 +234,11 @@ static int option_set(const struct option *option, void *values, const char *tex
 }
 
 /* One "name=value" or bare "name" of a bool; `item` is NUL-terminated and may be changed. */
-static int parse_item(const struct option *table, void *values, char *item, char *error,
+static int parse_item(const struct option_def *table, void *values, char *item, char *error,
 		      size_t error_bytes)
 {
 	char *equals = strchr(item, '=');
-	const struct option *option;
+	const struct option_def *option;
 
 	if (equals)
 		*equals = '\0';
@@ -252,16 +252,16 @@ static int parse_item(const struct option *table, void *values, char *item, char
 	return option_set(option, values, equals ? equals + 1 : "on", error, error_bytes);
 }
 
-int options_parse(const struct option *table, void *values, const char *text, char *error,
+int options_parse(const struct option_def *table, void *values, const char *text, char *error,
 		  size_t error_bytes)
 {
-	static const struct option none[] = { OPTION_END };
+	static const struct option_def none[] = { OPTION_END };
 	char *copy, *rest, *item;
 	int status = 0;
 
 	if (!table)
 		table = none;
-	for (const struct option *option = table; option->name && status == 0; option++)
+	for (const struct option_def *option = table; option->name && status == 0; option++)
 		status = option_set(option, values, option->default_text, error, error_bytes);
 	if (status || !text)
 		return status;
@@ -277,7 +277,7 @@ int options_parse(const struct option *table, void *values, const char *text, ch
 	return status;
 }
 
-static void format_value(const struct option *option, const char *member, char *text, size_t bytes)
+static void format_value(const struct option_def *option, const char *member, char *text, size_t bytes)
 {
 	switch (option->type) {
 	case OPTION_TYPE_BOOL:
@@ -301,13 +301,13 @@ static void format_value(const struct option *option, const char *member, char *
 	}
 }
 
-size_t options_format(const struct option *table, const void *values, char *text, size_t text_bytes)
+size_t options_format(const struct option_def *table, const void *values, char *text, size_t text_bytes)
 {
 	size_t used = 0;
 
 	if (text_bytes)
 		text[0] = '\0';
-	for (const struct option *option = table; option && option->name; option++) {
+	for (const struct option_def *option = table; option && option->name; option++) {
 		char value[OPTION_TEXT_BYTES];
 		size_t room = used < text_bytes ? text_bytes - used : 0;
 

@@ -2,7 +2,7 @@
  * Typed options: one table gives parsing, `poolbench list`, --help and the docs.
  *
  *     struct slub_options { unsigned cpu_partial; bool random; };
- *     static const struct option slub_option_table[] = {
+ *     static const struct option_def slub_option_table[] = {
  *             OPTION_UINT(struct slub_options, cpu_partial, "30", 0, 1024, "slabs", "slabs kept a processor"),
  *             OPTION_BOOL(struct slub_options, random, "off", "shuffle the free list of a new slab"),
  *             OPTION_END
@@ -33,7 +33,7 @@ enum option_type {
 
 #define OPTION_TEXT_BYTES 256
 
-struct option {
+struct option_def {
 	const char *name; /* NULL ends the table */
 	enum option_type type;
 	size_t offset;            /* of the member in the structure that is filled */
@@ -62,11 +62,11 @@ struct option {
  * Fills `values` (all defaults first, then `text`, which may be NULL or empty). 0, or -EINVAL with a sentence
  * in `error` that names the option, its range, and a near name for an unknown one. Thread-safe.
  */
-int options_parse(const struct option *table, void *values, const char *text, char *error,
+int options_parse(const struct option_def *table, void *values, const char *text, char *error,
 		  size_t error_bytes);
 
 /* The inverse, canonical: every option in table order, "a=1,b=on". Bytes needed without the NUL. */
-size_t options_format(const struct option *table, const void *values, char *text, size_t text_bytes);
+size_t options_format(const struct option_def *table, const void *values, char *text, size_t text_bytes);
 
 /* "64K" -> 65536. 0, -EINVAL (no number, unknown suffix) or -ERANGE. `value` is untouched on failure. */
 int size_parse(const char *text, size_t *value);

@@ -32,7 +32,7 @@ extern "C" {
 
 struct page_source;
 struct pool;
-struct option;
+struct option_def;
 
 enum pool_type {
 	POOL_NONPAGED, /* always resident: may be touched at any IRQL */
@@ -119,7 +119,7 @@ struct pool_backend {
 	uint32_t caps;       /* enum pool_cap */
 	const char *name;    /* lower-case-with-dashes, as on the command line */
 	const char *summary; /* one line for `poolbench list` */
-	const struct option *options; /* typed options (options.h), ended by a NULL name; or NULL */
+	const struct option_def *options; /* typed options (options.h), ended by a NULL name; or NULL */
 	size_t options_bytes;         /* size of the structure that `options` fills */
 
 	/* 0 and *out set, or -errno and *out untouched (-EINVAL: an option's value; -ENOMEM: no commit). */

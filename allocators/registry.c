@@ -216,7 +216,7 @@ static int unknown_name(const char *name, char *why, size_t why_bytes)
  * The options that differ from their defaults, in the table's order: two spellings of one configuration are
  * then the same in records, and a figure's legend says what is special and nothing else.
  */
-static int write_canonical(struct backend *backend, const struct option *table, size_t bytes)
+static int write_canonical(struct backend *backend, const struct option_def *table, size_t bytes)
 {
 	void *defaults = bytes ? calloc(1, bytes) : NULL;
 	char usual[sizeof(backend->options)], detail[64];
@@ -225,8 +225,8 @@ static int write_canonical(struct backend *backend, const struct option *table, 
 	if (!defaults)
 		return bytes ? -ENOMEM : 0;
 	options_parse(table, defaults, NULL, detail, sizeof(detail));
-	for (const struct option *option = table; option->name; option++) {
-		const struct option one[] = { *option, OPTION_END };
+	for (const struct option_def *option = table; option->name; option++) {
+		const struct option_def one[] = { *option, OPTION_END };
 		char given[sizeof(backend->options)];
 
 		options_format(one, defaults, usual, sizeof(usual));
@@ -240,7 +240,7 @@ static int write_canonical(struct backend *backend, const struct option *table, 
 	return used < sizeof(backend->options) ? 0 : -EINVAL;
 }
 
-static int parse_options(struct backend *backend, const struct option *table, size_t bytes,
+static int parse_options(struct backend *backend, const struct option_def *table, size_t bytes,
 			 const char *options, char *why, size_t why_bytes)
 {
 	char detail[384];

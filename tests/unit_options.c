@@ -21,7 +21,7 @@ struct sample {
 
 static const char *const fit_names[] = { "first", "best", NULL };
 
-static const struct option sample_table[] = {
+static const struct option_def sample_table[] = {
 	OPTION_BOOL(struct sample, hardened, "off", "encode pointers"),
 	OPTION_UINT(struct sample, depth, "4", 1, 256, "blocks", "initial depth"),
 	OPTION_SIZE(struct sample, span, "64K", 4096, 1 << 20, "bytes a span"),

@@ -19,7 +19,7 @@ struct workload_config {
 
 struct workload {
 	const char *name, *summary;
-	const struct option *options;
+	const struct option_def *options;
 	size_t options_bytes;
 	/*
 	 * Emits prologue and body (the epilogue is added by trace_builder_finish). Deterministic: the same
