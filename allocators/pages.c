@@ -34,8 +34,9 @@
 #define MOST_RANGE_BYTES    ((size_t)1 << 40)
 #define LEAST_PAGE_BYTES    ((size_t)4 << 10)
 #define MOST_PAGE_BYTES     GRANULE_BYTES
-/* The range starts at a multiple of this, so that runs of any alignment up to it can lie at its start. */
-#define RANGE_ALIGNMENT ((size_t)1 << 30)
+/* A range starts at a multiple of these, so that runs of any alignment up to it can lie at its start. */
+#define LARGE_ALIGNMENT ((size_t)1 << 30) /* of a range that is at least as large */
+#define SMALL_ALIGNMENT ((size_t)64 << 20)
 
 const char *const page_backing_names[PAGE_BACKINGS + 1] = { "base", "thp", "hugetlb", NULL };
 
@@ -256,15 +257,15 @@ static const struct page_medium *medium_for(const struct page_source_config *con
 /* Reserves addresses with no access, aligned; NULL if the kernel refuses. */
 static char *range_map(size_t bytes)
 {
-	const size_t padded = bytes + RANGE_ALIGNMENT;
+	const size_t alignment = bytes >= LARGE_ALIGNMENT ? LARGE_ALIGNMENT : SMALL_ALIGNMENT;
+	const size_t padded = bytes + alignment;
 	char *raw = mmap(NULL, padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 			 0);
 	size_t before, after;
 
 	if (raw == MAP_FAILED)
 		return NULL;
-	before = (RANGE_ALIGNMENT - ((uintptr_t)raw & (RANGE_ALIGNMENT - 1))) &
-		 (RANGE_ALIGNMENT - 1);
+	before = (alignment - ((uintptr_t)raw & (alignment - 1))) & (alignment - 1);
 	after = padded - before - bytes;
 	if (before)
 		munmap(raw, before);

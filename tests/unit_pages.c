@@ -1,47 +1,20 @@
 /* The page source: addresses, account, limits, failure plans. What the kernel says is in unit_pages_kernel.c. */
+#include "pages_support.h"
+
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "allocators/pages.h"
 #include "allocators/pages_range.h"
 #include "workloads/random.h"
-
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-
-static struct page_source *open_source(struct page_source_config config)
-{
-	struct page_source *source = NULL;
-	char why[256] = "";
-
-	if (page_source_create(&config, &source, why, sizeof(why)) != 0)
-		fail_msg("page_source_create: %s", why);
-	return source;
-}
 
 static struct page_source *open_simple(enum pool_type type, size_t page_size, size_t range_bytes)
 {
 	return open_source((struct page_source_config){
 		.type = type, .page_size = page_size, .range_bytes = range_bytes, .node = -1 });
-}
-
-static struct page_source_stats stats_of(struct page_source *source)
-{
-	struct page_source_stats stats;
-
-	page_source_stats(source, &stats);
-	return stats;
 }
 
 static void configurations_are_checked(void **state)
