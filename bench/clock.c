@@ -34,7 +34,10 @@ const char *tick_source_name(enum tick_source source)
 }
 
 #if defined(__x86_64__)
-/* The kernel drops a counter that it caught going wrong. Where it does not say, the processor is believed. */
+/*
+ * The kernel drops a counter that it caught going wrong. Where it does not say, the processor is
+ * believed.
+ */
 static bool kernel_lists_tsc(void)
 {
 	char line[256] = "";
@@ -50,7 +53,10 @@ static bool kernel_lists_tsc(void)
 	return listed;
 }
 
-/* CPUID 0x80000001 EDX bit 27 is rdtscp, 0x80000007 EDX bit 8 the invariant counter (both vendors' manuals). */
+/*
+ * CPUID 0x80000001 EDX bit 27 is rdtscp, 0x80000007 EDX bit 8 the invariant counter (both vendors'
+ * manuals).
+ */
 static bool processor_has_invariant_tsc(void)
 {
 	unsigned a, b, c, d;

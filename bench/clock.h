@@ -1,26 +1,27 @@
 /*
- * Two clocks. monotonic_ns is the kernel's, for everything that is longer than a microsecond. A tick stamp is
- * the processor's own counter, for the pair around a single alloc or free:
+ * Two clocks. monotonic_ns is the kernel's, for everything that is longer than a microsecond. A
+ * tick stamp is the processor's own counter, for the pair around a single alloc or free:
  *
- *   x86-64   the time stamp counter, where the processor says that it is invariant (the kernel shows it as
- *            constant_tsc and nonstop_tsc), has rdtscp, and the kernel has not thrown the counter out of its
- *            list of clock sources (it does so when processors disagree);
+ *   x86-64   the time stamp counter, where the processor says that it is invariant (the kernel
+ *            shows it as constant_tsc and nonstop_tsc), has rdtscp, and the kernel has not thrown
+ *            the counter out of its list of clock sources (it does so when processors disagree);
  *   arm64    cntvct_el0, which the architecture keeps constant and the same on all processors;
  *   else     clock_gettime(CLOCK_MONOTONIC_RAW): a tick is a nanosecond.
  *
- * Order. On x86-64 rdtsc is not ordered with the instructions around it. ticks_start is lfence, rdtsc,
- * lfence: what comes before has finished, what comes after has not begun. ticks_stop is rdtscp, lfence:
- * rdtscp waits for earlier instructions, lfence holds back later ones. Stores may still be in the store
- * buffer, which is as it should be: the caller does not wait for them either. On arm64 isb does the same.
+ * Order. On x86-64 rdtsc is not ordered with the instructions around it. ticks_start is lfence,
+ * rdtsc, lfence: what comes before has finished, what comes after has not begun. ticks_stop is
+ * rdtscp, lfence: rdtscp waits for earlier instructions, lfence holds back later ones. Stores may
+ * still be in the store buffer, which is as it should be: the caller does not wait for them either.
+ * On arm64 isb does the same.
  *
- * Length of a tick: ticks are compared with CLOCK_MONOTONIC_RAW (not steered by NTP) at several moments over
- * about 20 ms. Each moment is the narrowest of a few raw-tick-raw sandwiches, so that an interrupt between
- * the two reads does not count; the slope is the median over all pairs of moments that are far apart
- * (Theil 1950, Sen 1968), which a quarter of bad moments does not move. The error is the sandwich's width
- * over the time: some 50 ns in 20 ms, 3 in 10^6.
+ * Length of a tick: ticks are compared with CLOCK_MONOTONIC_RAW (not steered by NTP) at several
+ * moments over about 20 ms. Each moment is the narrowest of a few raw-tick-raw sandwiches, so that
+ * an interrupt between the two reads does not count; the slope is the median over all pairs of
+ * moments that are far apart (Theil 1950, Sen 1968), which a quarter of bad moments does not move.
+ * The error is the sandwich's width over the time: some 50 ns in 20 ms, 3 in 10^6.
  *
- * Cost. A pair around nothing is not free (some 10 to 40 ns) and would be counted into every sample:
- * it is measured, and ticks_net subtracts the median pair.
+ * Cost. A pair around nothing is not free (some 10 to 40 ns) and would be counted into every
+ * sample: it is measured, and ticks_net subtracts the median pair.
  */
 #ifndef POOLBENCH_CLOCK_H
 #define POOLBENCH_CLOCK_H
@@ -45,9 +46,9 @@ struct tick_clock {
 extern struct tick_clock tick_clock;
 
 /*
- * Chooses the source, calibrates it and measures a pair; about 25 ms. Before it ticks are nanoseconds. Call
- * before the threads that take stamps are started; again changes nothing. 0, or -ENOSYS when the system has
- * no monotonic clock.
+ * Chooses the source, calibrates it and measures a pair; about 25 ms. Before it ticks are
+ * nanoseconds. Call before the threads that take stamps are started; again changes nothing. 0, or
+ * -ENOSYS when the system has no monotonic clock.
  */
 int ticks_initialise(void);
 /* "tsc", "cntvct_el0" or "clock_gettime". */

@@ -1,13 +1,14 @@
 /*
  * What the processor and the kernel count while a thread works.
  *
- * Hardware events, by perf_event_open(2): one group a thread, user mode only, so that all events count over
- * exactly the same instructions. An event that the machine does not grant is left out, alone, and reads as
- * NaN; the reason is kept as a sentence. Debian's libbenchmark has no perf counters, hence these.
+ * Hardware events, by perf_event_open(2): one group a thread, user mode only, so that all events
+ * count over exactly the same instructions. An event that the machine does not grant is left out,
+ * alone, and reads as NaN; the reason is kept as a sentence. Debian's libbenchmark has no perf
+ * counters, hence these.
  *
- * Trust. A group that shared its counters with somebody ran for less time than it was enabled. The kernel then
- * leaves it to us to scale; values are scaled by enabled / running, and `exact` is false, because a scaled
- * value is an estimate. A group that never ran reads as NaN.
+ * Trust. A group that shared its counters with somebody ran for less time than it was enabled. The
+ * kernel then leaves it to us to scale; values are scaled by enabled / running, and `exact` is
+ * false, because a scaled value is an estimate. A group that never ran reads as NaN.
  *
  * Page faults come from getrusage(2), which every system grants.
  *
@@ -64,9 +65,10 @@ struct counter_values {
 };
 
 /*
- * Opens a group of 1..COUNTERS_MAX events for the calling thread, stopped. `events` is kept. 0 when all were
- * opened. -ENOENT, -EACCES, ... (the first refusal) when some or all were left out, with a sentence in `why`
- * (may be NULL) about it and what would help: the rest still counts. Close it in any case.
+ * Opens a group of 1..COUNTERS_MAX events for the calling thread, stopped. `events` is kept. 0 when
+ * all were opened. -ENOENT, -EACCES, ... (the first refusal) when some or all were left out, with a
+ * sentence in `why` (may be NULL) about it and what would help: the rest still counts. Close it in
+ * any case.
  */
 int counters_open(struct counters *counters, const struct counter_event *events, unsigned count,
 		  char *why, size_t why_bytes);
@@ -79,9 +81,9 @@ int counters_stop(struct counters *counters);
 int counters_read(const struct counters *counters, struct counter_values *values);
 
 /*
- * The arithmetic of counters_read, for itself: `raw` is what the kernel hands out for a group with both
- * times: number of values, enabled, running, values. Value i belongs to the i-th event not left out.
- * -EIO when the number is not what was opened.
+ * The arithmetic of counters_read, for itself: `raw` is what the kernel hands out for a group with
+ * both times: number of values, enabled, running, values. Value i belongs to the i-th event not
+ * left out. -EIO when the number is not what was opened.
  */
 int counters_decode(const struct counters *counters, const uint64_t *raw, size_t words,
 		    struct counter_values *values);

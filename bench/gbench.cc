@@ -32,7 +32,9 @@ using native_family = std::remove_pointer_t<decltype(benchmark::RegisterBenchmar
 	"", static_cast<void (*)(benchmark::State &)>(nullptr)))>;
 using native_run = benchmark::BenchmarkReporter::Run;
 
-/* GetBenchmarkVersion came in 1.8.4; where it is, a plain function is preferred to this template. */
+/*
+ * GetBenchmarkVersion came in 1.8.4; where it is, a plain function is preferred to this template.
+ */
 namespace version_fallback
 {
 template <class = void> std::string GetBenchmarkVersion()
@@ -71,7 +73,10 @@ static auto run_error(const Run &run, long) -> decltype(run.skip_message.c_str()
 	return run.skip_message.c_str();
 }
 
-/* True when Setup takes something with a state of its own (1.9.2 on), not just a function's address. */
+/*
+ * True when Setup takes something with a state of its own (1.9.2 on), not just a function's
+ * address.
+ */
 template <class Family, class = void> struct takes_closures : std::false_type {
 };
 template <class Family>
@@ -130,8 +135,9 @@ static void call_fixture(const gbench *family, gbench_fixture fixture,
 }
 
 /*
- * Before 1.9.2 set-up is a bare function that is told nothing of the family it is called for. So there is a
- * bank of functions, each of which knows its number, and a table from numbers to families.
+ * Before 1.9.2 set-up is a bare function that is told nothing of the family it is called for. So
+ * there is a bank of functions, each of which knows its number, and a table from numbers to
+ * families.
  */
 static const gbench *fixture_owner[GBENCH_FIXTURES];
 static size_t fixture_owners;
@@ -433,7 +439,10 @@ int gbench_set_iteration_time(struct gbench_state *state, double seconds)
 
 void gbench_skip_with_error(struct gbench_state *state, const char *message)
 {
-	/* After the loop the timer has stopped and the barrier is passed: the library allows it all the same. */
+	/*
+	 * After the loop the timer has stopped and the barrier is passed: the library allows it all
+	 * the same.
+	 */
 	if (!state->run)
 		return;
 	guarded([&] {
@@ -624,7 +633,9 @@ class fan_out : public benchmark::BenchmarkReporter
 		return c->context(c->arg, &out) == 0;
 	}
 
-	/* Only the library's JSON tells how it was built: let it write its context, and read that. */
+	/*
+	 * Only the library's JSON tells how it was built: let it write its context, and read that.
+	 */
 	static bool library_is_debug(const Context &context)
 	{
 		std::ostringstream text;
@@ -691,8 +702,8 @@ int gbench_run(const char *filter, const struct gbench_outputs *outputs, size_t 
 
 		if (!outputs) {
 			/*
-			 * Passed by hand because 1.7.1, given none, deletes the one it makes and uses it
-			 * again at the next run.
+			 * Passed by hand because 1.7.1, given none, deletes the one it makes and
+			 * uses it again at the next run.
 			 */
 			count = run_matching(benchmark::CreateDefaultDisplayReporter(), filter);
 		} else {

@@ -1,4 +1,7 @@
-/* Log-linear histograms: what is not on the hot path. The layout and its error are derived in histogram.h. */
+/*
+ * Log-linear histograms: what is not on the hot path. The layout and its error are derived in
+ * histogram.h.
+ */
 #include "histogram.h"
 
 #include <errno.h>
@@ -46,7 +49,10 @@ static double bin_value(const struct histogram *histogram, unsigned bin)
 	return fmin(fmax(middle, (double)histogram->min), (double)histogram->max);
 }
 
-/* 99.9 % of 1000 records is 999 of them, although 99.9 is not a binary fraction: hence the last factor. */
+/*
+ * 99.9 % of 1000 records is 999 of them, although 99.9 is not a binary fraction: hence the last
+ * factor.
+ */
 static uint64_t nearest_rank(double percent, uint64_t records)
 {
 	return (uint64_t)fmax(ceil(percent / 100 * (double)records * (1 - 1e-13)), 1);

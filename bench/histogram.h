@@ -1,24 +1,26 @@
 /*
  * Log-linear histograms of non-negative integers: times in ticks or nanoseconds.
  *
- * Layout. With b = HISTOGRAM_SUB_BITS = 7, values below 2^(b+1) = 256 have a bin of their own. Above, each
- * octave [2^(b+k), 2^(b+k+1)), k >= 1, is cut into 2^b = 128 bins of equal width 2^k. The bin of v is
+ * Layout. With b = HISTOGRAM_SUB_BITS = 7, values below 2^(b+1) = 256 have a bin of their own.
+ * Above, each octave [2^(b+k), 2^(b+k+1)), k >= 1, is cut into 2^b = 128 bins of equal width 2^k.
+ * The bin of v is
  *
  *	k = max(0, floor(log2 v) - b),   bin = k * 2^b + floor(v / 2^k)
  *
  * which numbers the bins without gaps: k = 0 covers 0..255, and every further octave adds 128.
  *
- * Error. A bin of octave k starts at L >= 2^(b+k) and is w = 2^k wide, so any two values in it differ by
- * less than w <= L / 2^b: relative error < 1/128 for any value reported for a bin, and <= 1/256 for its
- * middle, which is what percentiles report. Below 256 they are exact. The minimum and maximum are kept apart
- * and exact.
+ * Error. A bin of octave k starts at L >= 2^(b+k) and is w = 2^k wide, so any two values in it
+ * differ by less than w <= L / 2^b: relative error < 1/128 for any value reported for a bin, and <=
+ * 1/256 for its middle, which is what percentiles report. Below 256 they are exact. The minimum and
+ * maximum are kept apart and exact.
  *
- * Every 64-bit value has a bin ((64 - 8) * 128 + 256 = 7424 bins, 58 KiB): nothing saturates, nothing is
- * dropped, and the sum of the bins is the number of records by construction. A record is a count of leading
- * zeros, two shifts, an increment, and the updates of minimum, maximum and sum; it allocates nothing.
+ * Every 64-bit value has a bin ((64 - 8) * 128 + 256 = 7424 bins, 58 KiB): nothing saturates,
+ * nothing is dropped, and the sum of the bins is the number of records by construction. A record is
+ * a count of leading zeros, two shifts, an increment, and the updates of minimum, maximum and sum;
+ * it allocates nothing.
  *
- * A histogram is plain data; whoever owns it maps it before the clock starts (histogram_clear writes all of
- * it). One thread writes; merge and read when it has stopped.
+ * A histogram is plain data; whoever owns it maps it before the clock starts (histogram_clear
+ * writes all of it). One thread writes; merge and read when it has stopped.
  */
 #ifndef POOLBENCH_HISTOGRAM_H
 #define POOLBENCH_HISTOGRAM_H
@@ -39,7 +41,9 @@ struct histogram {
 /* Bin numbers and their first values, in units. */
 static inline unsigned histogram_bin(uint64_t value)
 {
-	/* Setting the bit 2^b gives values below it the logarithm b, hence k = 0, without a branch. */
+	/*
+	 * Setting the bit 2^b gives values below it the logarithm b, hence k = 0, without a branch.
+	 */
 	unsigned k = 63u - (unsigned)__builtin_clzll(value | HISTOGRAM_SUB_BINS) -
 		     HISTOGRAM_SUB_BITS;
 
@@ -69,7 +73,10 @@ static inline void histogram_record(struct histogram *histogram, uint64_t value)
 		histogram->max = value;
 }
 
-/* Empties it, and by writing all of it faults it in. `ns_per_unit` > 0: 1 for nanoseconds, or a tick's length. */
+/*
+ * Empties it, and by writing all of it faults it in. `ns_per_unit` > 0: 1 for nanoseconds, or a
+ * tick's length.
+ */
 void histogram_clear(struct histogram *histogram, double ns_per_unit);
 
 /* Adds `from` to `into`. -EINVAL, and nothing is added, when their units differ. */
@@ -79,8 +86,9 @@ int histogram_merge(struct histogram *into, const struct histogram *from);
 uint64_t histogram_count(const struct histogram *histogram);
 
 /*
- * The value, in ns, that `percent` (0..100) of the records do not exceed (nearest rank): the middle of its
- * bin, between minimum and maximum. 0 is the exact minimum, 100 the exact maximum. NaN when empty.
+ * The value, in ns, that `percent` (0..100) of the records do not exceed (nearest rank): the middle
+ * of its bin, between minimum and maximum. 0 is the exact minimum, 100 the exact maximum. NaN when
+ * empty.
  */
 double histogram_percentile_ns(const struct histogram *histogram, double percent);
 /* Several at once, in one pass; `percents` ascend. */

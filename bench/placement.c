@@ -167,7 +167,10 @@ static int check(const struct placement *placement, hwloc_const_bitmap_t seen, u
 	return hwloc_bitmap_isset(seen, processor) ? EEXIST : 0;
 }
 
-/* Appends first..last; *count entries are filled already. Each may be there once: `count` of usable at most. */
+/*
+ * Appends first..last; *count entries are filled already. Each may be there once: `count` of usable
+ * at most.
+ */
 static int append_range(const struct placement *placement, unsigned first, unsigned last,
 			hwloc_bitmap_t seen, unsigned *order, unsigned *count, char *why,
 			size_t why_bytes)
@@ -274,8 +277,8 @@ static unsigned usable_below(const struct placement *placement, hwloc_obj_t obje
 }
 
 /*
- * The n-th processor below an object when its children take turns, those that have run out being passed over.
- * The turn that n falls into is found round by round; n < usable_below(object).
+ * The n-th processor below an object when its children take turns, those that have run out being
+ * passed over. The turn that n falls into is found round by round; n < usable_below(object).
  */
 static unsigned nth_in_turns(const struct placement *placement, hwloc_obj_t object, unsigned n)
 {
@@ -323,8 +326,9 @@ static unsigned rank_in_core(const struct placement *placement, unsigned process
 }
 
 /*
- * Turns at every level of the tree; then, stably, first threads of cores before second ones: where packages
- * have different numbers of cores, turns alone would double up a core of the smaller one too early.
+ * Turns at every level of the tree; then, stably, first threads of cores before second ones: where
+ * packages have different numbers of cores, turns alone would double up a core of the smaller one
+ * too early.
  */
 static int order_scatter(const struct placement *placement, unsigned *order)
 {

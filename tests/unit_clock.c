@@ -1,4 +1,6 @@
-/* Clocks: stamps are ordered, calibrated against the kernel's clock, and their cost is plausible. */
+/*
+ * Clocks: stamps are ordered, calibrated against the kernel's clock, and their cost is plausible.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,8 +46,9 @@ static void stamps_never_run_backwards(void **state)
 }
 
 /*
- * Over 50 ms the ticks, converted, are the kernel's nanoseconds. Preemption between the two clocks' reads
- * can only widen one try, so one good try of several is enough; a wrong length of a tick fails all.
+ * Over 50 ms the ticks, converted, are the kernel's nanoseconds. Preemption between the two clocks'
+ * reads can only widen one try, so one good try of several is enough; a wrong length of a tick
+ * fails all.
  */
 static void ticks_are_as_long_as_calibrated(void **state)
 {

@@ -1,6 +1,6 @@
 /*
- * Counters: group reading, scaling and refusals, proven with software events, which work where there is no
- * hardware to count with; and the hardware events as far as this machine grants them.
+ * Counters: group reading, scaling and refusals, proven with software events, which work where
+ * there is no hardware to count with; and the hardware events as far as this machine grants them.
  */
 #include <errno.h>
 #include <linux/perf_event.h>

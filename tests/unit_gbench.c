@@ -1,4 +1,6 @@
-/* The C bindings of Google Benchmark, from C: what is registered is what runs and what is reported. */
+/*
+ * The C bindings of Google Benchmark, from C: what is registered is what runs and what is reported.
+ */
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,7 @@
-/* Histograms: the bins tile all of uint64_t within the promised error; percentiles against sorted samples. */
+/*
+ * Histograms: the bins tile all of uint64_t within the promised error; percentiles against sorted
+ * samples.
+ */
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>
@@ -93,7 +96,10 @@ static void percentiles_agree_with_sorted_samples(void **state)
 	qsort(samples, SAMPLES, sizeof(*samples), compare_u64);
 	histogram_percentiles_ns(&histogram, percents, count, out);
 	for (unsigned i = 0; i < count; i++) {
-		/* Nearest rank in thousandths of a percent: whole numbers, no rounding to argue about. */
+		/*
+		 * Nearest rank in thousandths of a percent: whole numbers, no rounding to argue
+		 * about.
+		 */
 		uint64_t thousandths = (uint64_t)llround(percents[i] * 1000);
 		uint64_t rank = (thousandths * SAMPLES + 99999) / 100000;
 		double exact = (double)samples[rank - 1] * ns_per_unit;

@@ -1,4 +1,7 @@
-/* Placement: orders on machines with several packages and hardware threads, lists, and this machine. */
+/*
+ * Placement: orders on machines with several packages and hardware threads, lists, and this
+ * machine.
+ */
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
