@@ -422,3 +422,21 @@ void malloc_library_identify(const struct malloc_library *library, struct object
 {
 	object_identify((void *)library->functions.alloc, identity);
 }
+
+/* ------------------------------------------------------------------------------------------------
+ * What the libraries do inside that a sanitizer misreads; it asks the program by these names.
+ */
+
+/* Registers an object once, for the life of the process, and hides the pointer to it. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libtcmalloc";
+}
+
+/* Tries a lock that it holds itself, of a mutex kind that tsan does not know. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "mutex:libjemalloc";
+}

@@ -7,7 +7,8 @@ function(poolbench_conformance_test name)
 	cmake_parse_arguments(T "" "TIMEOUT" "ARGUMENTS;LABELS" ${ARGN})
 	add_test(NAME ${name} COMMAND conformance ${T_ARGUMENTS})
 	set_tests_properties(${name} PROPERTIES LABELS "conformance;${T_LABELS}" TIMEOUT ${T_TIMEOUT}
-		SKIP_RETURN_CODE 77 ENVIRONMENT GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384)
+		SKIP_RETURN_CODE 77 ENVIRONMENT
+		"GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384;TSAN_OPTIONS=atexit_sleep_ms=0")
 endfunction()
 
 set(specs_file "${CMAKE_CURRENT_SOURCE_DIR}/conformance_specs.txt")
