@@ -1,0 +1,212 @@
+#include "workload.h"
+
+#include "activity.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct workload *const workloads[] = {
+	&irp_storm, &registry_churn, &section_mapping, &object_churn, &mixed, NULL,
+};
+
+#define WORKLOADS_MAX 32
+#define NAME_BYTES    64
+#define RECORDING     "trace"
+
+static const struct workload *find_workload(const char *name)
+{
+	for (const struct workload *const *w = workloads; *w; w++)
+		if (strcmp((*w)->name, name) == 0)
+			return *w;
+	return NULL;
+}
+
+static void explain_unknown(const char *name, char *why, size_t why_bytes)
+{
+	const char *names[WORKLOADS_MAX];
+	const char *near;
+	size_t count = 0;
+	int used;
+
+	for (const struct workload *const *w = workloads; *w; w++)
+		names[count++] = (*w)->name;
+	names[count++] = RECORDING;
+	near = name_suggest(name, names, count);
+	if (near) {
+		snprintf(why, why_bytes, "no workload '%s'; did you mean '%s'?", name, near);
+		return;
+	}
+	used = snprintf(why, why_bytes, "no workload '%s'; there are", name);
+	for (size_t i = 0; i < count && used > 0 && (size_t)used < why_bytes; i++)
+		used += snprintf(why + used, why_bytes - (size_t)used, "%s %s%s", i ? "," : "",
+				 names[i], i + 1 == count ? ":FILE" : "");
+}
+
+/* Splits "name:options" at the first colon; `options` is NULL where there is none. */
+static int split_spec(const char *spec, char name[NAME_BYTES], const char **options, char *why,
+		      size_t why_bytes)
+{
+	const char *colon = strchr(spec, ':');
+	const size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+
+	if (length == 0 || length >= NAME_BYTES) {
+		snprintf(why, why_bytes, "'%.80s' does not begin with a workload's name", spec);
+		return -EINVAL;
+	}
+	memcpy(name, spec, length);
+	name[length] = '\0';
+	*options = colon ? colon + 1 : NULL;
+	return 0;
+}
+
+/* The workload that `spec` names and its options, parsed into *values, which the caller frees. */
+static int parse_spec(const char *name, const char *options, const struct workload **workload,
+		      void **values, char *why, size_t why_bytes)
+{
+	char error[256];
+	int rc;
+
+	*workload = find_workload(name);
+	if (!*workload) {
+		explain_unknown(name, why, why_bytes);
+		return -EINVAL;
+	}
+	*values = calloc(1, (*workload)->options_bytes);
+	if (!*values) {
+		snprintf(why, why_bytes, "%s: out of memory", name);
+		return -ENOMEM;
+	}
+	rc = options_parse((*workload)->options, *values, options, error, sizeof(error));
+	if (rc) {
+		snprintf(why, why_bytes, "%s: %s", name, error);
+		free(*values);
+		*values = NULL;
+	}
+	return rc;
+}
+
+/* "irp-storm:depth=256,...", every option in it: what the trace says about where it came from. */
+static char *canonical_origin(const struct workload *workload, const void *values)
+{
+	const size_t name_bytes = strlen(workload->name);
+	const size_t options_bytes = options_format(workload->options, values, NULL, 0);
+	char *origin = malloc(name_bytes + 1 + options_bytes + 1);
+
+	if (!origin)
+		return NULL;
+	memcpy(origin, workload->name, name_bytes);
+	origin[name_bytes] = ':';
+	options_format(workload->options, values, origin + name_bytes + 1, options_bytes + 1);
+	return origin;
+}
+
+static int generate(const struct workload *workload, const struct workload_config *config,
+		    struct trace **out, char *why, size_t why_bytes)
+{
+	struct trace_builder *builder = trace_builder_create(config->processors);
+	char *origin = canonical_origin(workload, config->options);
+	int rc = builder && origin ? 0 : -ENOMEM;
+
+	if (rc == 0)
+		rc = workload->generate(config, builder);
+	if (rc)
+		snprintf(why, why_bytes, "%s: %s", workload->name, strerror(-rc));
+	else
+		rc = trace_builder_finish(builder, origin, config->seed, out, why, why_bytes);
+	free(origin);
+	trace_builder_destroy(builder);
+	return rc;
+}
+
+/* A recording, on no more processors than asked for. */
+static int load_recording(const char *path, unsigned processors, struct trace **out, char *why,
+			  size_t why_bytes)
+{
+	struct trace *trace, *folded;
+	int rc;
+
+	if (!path || !*path) {
+		snprintf(why, why_bytes, "trace: which file? Write trace:FILE");
+		return -EINVAL;
+	}
+	/* The reader of trace files lands next. */
+	rc = -ENOTSUP;
+	trace = NULL;
+	snprintf(why, why_bytes, "%s: recordings cannot be read yet", path);
+	if (rc)
+		return rc;
+	if (trace->processors == processors) {
+		*out = trace;
+		return 0;
+	}
+	if (trace->processors < processors) {
+		snprintf(why, why_bytes, "%s holds the events of %u processors, %u were asked for",
+			 path, trace->processors, processors);
+		trace_destroy(trace);
+		return -ERANGE;
+	}
+	rc = trace_fold(trace, processors, &folded);
+	trace_destroy(trace);
+	if (rc) {
+		snprintf(why, why_bytes, "%s: cannot fold onto %u processors: %s", path, processors,
+			 strerror(-rc));
+		return rc;
+	}
+	*out = folded;
+	return 0;
+}
+
+int workload_trace(const char *spec, unsigned processors, uint64_t events, uint64_t seed,
+		   struct trace **out, char *why, size_t why_bytes)
+{
+	struct workload_config config = { .processors = processors,
+					  .events = events,
+					  .seed = seed };
+	char name[NAME_BYTES];
+	const struct workload *workload;
+	const char *options;
+	void *values;
+	int rc = split_spec(spec, name, &options, why, why_bytes);
+
+	if (rc)
+		return rc;
+	if (processors == 0 || processors > TRACE_MAX_PROCESSORS || events == 0) {
+		snprintf(why, why_bytes, "%s: needs 1 to %u processors and an event at least", name,
+			 TRACE_MAX_PROCESSORS);
+		return -EINVAL;
+	}
+	if (strcmp(name, RECORDING) == 0)
+		return load_recording(options, processors, out, why, why_bytes);
+	rc = parse_spec(name, options, &workload, &values, why, why_bytes);
+	if (rc)
+		return rc;
+	config.options = values;
+	rc = generate(workload, &config, out, why, why_bytes);
+	free(values);
+	return rc;
+}
+
+int workload_check(const char *spec, char *why, size_t why_bytes)
+{
+	char name[NAME_BYTES];
+	const struct workload *workload;
+	struct trace *trace;
+	const char *options;
+	void *values;
+	int rc = split_spec(spec, name, &options, why, why_bytes);
+
+	if (rc)
+		return rc;
+	if (strcmp(name, RECORDING) == 0) {
+		rc = load_recording(options, 1, &trace, why, why_bytes);
+		if (rc == 0)
+			trace_destroy(trace);
+		return rc;
+	}
+	rc = parse_spec(name, options, &workload, &values, why, why_bytes);
+	if (rc == 0)
+		free(values);
+	return rc;
+}
