@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "random_trace.h"
 #include "workloads/random.h"
 #include "workloads/trace.h"
 
@@ -100,100 +101,6 @@ static void play(const struct trace *trace, unsigned laps, uint64_t seed)
 	free(player.next);
 }
 
-/* ---- random traces ---- */
-
-struct live {
-	uint32_t handle, class;
-	bool paged;
-};
-
-struct generator {
-	struct trace_builder *builder;
-	struct random random;
-	unsigned processors;
-	struct live live[4096];
-	unsigned count;
-	unsigned tags[3];
-};
-
-static void generate_alloc(struct generator *g, uint32_t class)
-{
-	const unsigned processor = random_below(&g->random, g->processors);
-	const bool paged = class % 2;
-	struct live *live = &g->live[g->count++];
-
-	live->class = class;
-	live->paged = paged;
-	live->handle = trace_builder_alloc(g->builder, processor,
-					   paged ? POOL_PAGED : POOL_NONPAGED, 16 + class * 24,
-					   class, g->tags[class % 3]);
-}
-
-static void generate_free(struct generator *g, unsigned index)
-{
-	const unsigned processor = random_below(&g->random, g->processors);
-	const struct live live = g->live[index];
-	const bool raise = !live.paged && random_chance(&g->random, 300000);
-
-	g->live[index] = g->live[--g->count];
-	if (raise)
-		trace_builder_irql(g->builder, processor, TRACE_RAISE, DISPATCH_LEVEL);
-	trace_builder_free(g->builder, processor, live.handle);
-	if (raise)
-		trace_builder_irql(g->builder, processor, TRACE_LOWER, PASSIVE_LEVEL);
-}
-
-static struct trace *generate(unsigned processors, unsigned start, unsigned events, uint64_t seed)
-{
-	static struct generator g;
-	unsigned classes[8] = { 0 };
-	struct trace *trace = NULL;
-	char why[200] = "";
-
-	g = (struct generator){ .processors = processors };
-	random_seed(&g.random, seed);
-	g.builder = trace_builder_create(processors);
-	assert_non_null(g.builder);
-	for (unsigned i = 0; i < 3; i++)
-		g.tags[i] = trace_builder_tag(g.builder, TAG + i, i ? "other" : "first");
-	for (unsigned i = 0; i < 3 * start; i++) {
-		if (g.count && random_below(&g.random, 3) == 0)
-			generate_free(&g, random_below(&g.random, g.count));
-		else
-			generate_alloc(&g, random_below(&g.random, 8));
-	}
-	for (unsigned i = 0; i < g.count; i++)
-		classes[g.live[i].class]++;
-	trace_builder_phase(g.builder, TRACE_BODY);
-	trace_builder_mark(g.builder, 0, "body");
-	for (unsigned i = 0; i < events; i++) {
-		if (g.count && (g.count > 2 * start + 8 || random_below(&g.random, 2)))
-			generate_free(&g, random_below(&g.random, g.count));
-		else
-			generate_alloc(&g, random_below(&g.random, 8));
-	}
-	/* Back to the multiset that was there: the workload's part of the bargain. */
-	for (unsigned i = 0; i < g.count;) {
-		if (classes[g.live[i].class]) {
-			classes[g.live[i++].class]--;
-			continue;
-		}
-		generate_free(&g, i);
-	}
-	for (uint32_t class = 0; class < 8; class ++)
-		while (classes[class]--)
-			generate_alloc(&g, class);
-	if (seed % 2) { /* an epilogue of its own, of a half */
-		trace_builder_phase(g.builder, TRACE_EPILOGUE);
-		for (unsigned i = g.count / 2; i; i--)
-			generate_free(&g, random_below(&g.random, g.count));
-	}
-	if (trace_builder_finish(g.builder, "random", seed, &trace, why, sizeof(why)))
-		fail_msg("seed %llu: %s", (unsigned long long)seed, why);
-	trace_builder_destroy(g.builder);
-	return trace;
-}
-
 static void assert_valid(const struct trace *trace)
 {
 	char why[200] = "";
@@ -207,7 +114,7 @@ static void bodies_repeat_in_any_order(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 60; seed++) {
 		const unsigned processors = 1 + (unsigned)(seed % 5);
-		struct trace *trace = generate(processors, 40, 3000, seed);
+		struct trace *trace = random_trace(processors, 40, 3000, seed);
 
 		assert_valid(trace);
 		for (uint64_t order = 0; order < 4; order++)
@@ -220,7 +127,7 @@ static void folded_traces_repeat_too(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= 20; seed++) {
-		struct trace *trace = generate(5, 30, 2000, seed), *folded = NULL;
+		struct trace *trace = random_trace(5, 30, 2000, seed), *folded = NULL;
 		struct trace_summary whole, part;
 
 		trace_summarise(trace, &whole);
@@ -460,7 +367,7 @@ static void damage_is_found(void **state)
 	(void)state;
 	random_seed(&random, 5);
 	for (uint64_t seed = 1; seed <= 300; seed++) {
-		struct trace *trace = generate(2, 10, 200, 2 + seed % 3);
+		struct trace *trace = random_trace(2, 10, 200, 2 + seed % 3);
 		struct trace_stream *stream = &trace->streams[random_below(&random, 2)];
 		struct trace_event *event;
 
@@ -496,8 +403,8 @@ static void damage_is_found(void **state)
 
 static void same_seed_same_trace(void **state)
 {
-	struct trace *a = generate(3, 20, 1000, 11), *b = generate(3, 20, 1000, 11);
-	struct trace *c = generate(3, 20, 1000, 12);
+	struct trace *a = random_trace(3, 20, 1000, 11), *b = random_trace(3, 20, 1000, 11);
+	struct trace *c = random_trace(3, 20, 1000, 12);
 
 	(void)state;
 	assert_true(a->checksum == b->checksum);

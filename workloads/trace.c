@@ -162,6 +162,26 @@ static int checksum_visit(void *arg, enum trace_phase phase, unsigned processor,
 	return 0;
 }
 
+void trace_sink_seal(struct trace_sink *sink)
+{
+	for (unsigned p = 0; p < sink->trace->processors; p++) {
+		struct trace_stream *stream = &sink->trace->streams[p];
+
+		stream->start[TRACE_BODY] = stream->count[TRACE_PROLOGUE];
+		stream->start[TRACE_EPILOGUE] = stream->start[TRACE_BODY] +
+						stream->count[TRACE_BODY];
+	}
+}
+
+void trace_sink_reset(struct trace_sink *sink)
+{
+	for (unsigned p = 0; p < sink->trace->processors; p++)
+		sink->trace->streams[p] =
+			(struct trace_stream){ .events = sink->trace->streams[p].events };
+	sink->trace->runs = 0;
+	sink->cut = true;
+}
+
 void trace_sink_close(struct trace_sink *sink)
 {
 	struct trace *trace = sink->trace;
@@ -171,10 +191,8 @@ void trace_sink_close(struct trace_sink *sink)
 		struct trace_stream *stream = &trace->streams[p];
 
 		stream->events = shrink(stream->events, stream->total, sizeof(*stream->events));
-		stream->start[TRACE_BODY] = stream->count[TRACE_PROLOGUE];
-		stream->start[TRACE_EPILOGUE] = stream->start[TRACE_BODY] +
-						stream->count[TRACE_BODY];
 	}
+	trace_sink_seal(sink);
 	trace->order = shrink(trace->order, trace->runs, sizeof(*trace->order));
 	checksum.sum = trace_checksum_tables(trace);
 	trace_walk(trace, checksum_visit, &checksum);

@@ -38,10 +38,10 @@
 
 enum trace_kind {
 	TRACE_ALLOC, /* slot, bytes, touch, tag, pool type in flags */
-	TRACE_FREE,  /* slot; bytes and tag repeat the allocation's */
+	TRACE_FREE, /* slot; bytes and tag repeat the allocation's */
 	TRACE_RAISE, /* bytes: the IRQL raised to */
 	TRACE_LOWER, /* bytes: the IRQL lowered to */
-	TRACE_MARK,  /* slot: index into the trace's mark names; no effect */
+	TRACE_MARK, /* slot: index into the trace's mark names; no effect */
 	TRACE_KINDS
 };
 
@@ -56,9 +56,9 @@ struct trace_event {
 	uint32_t slot;
 	uint32_t bytes; /* requested size, >= 1 */
 	uint32_t touch; /* ALLOC: bytes the owner writes at birth, <= bytes */
-	uint16_t tag;   /* index into the trace's tag table */
-	uint8_t kind;   /* enum trace_kind */
-	uint8_t flags;  /* enum trace_flag */
+	uint16_t tag; /* index into the trace's tag table */
+	uint8_t kind; /* enum trace_kind */
+	uint8_t flags; /* enum trace_flag */
 };
 
 enum trace_phase { TRACE_PROLOGUE, TRACE_BODY, TRACE_EPILOGUE, TRACE_PHASES };
@@ -76,8 +76,8 @@ struct trace_stream {
 };
 
 struct trace_tag {
-	uint32_t tag;   /* distinct within a trace */
-	char *name;     /* long name: what it is, or the cache or call site of a recording; never NULL */
+	uint32_t tag; /* distinct within a trace */
+	char *name; /* long name: what it is, or the cache or call site of a recording; never NULL */
 };
 
 /* A run of events of one processor in the real order. */
@@ -88,37 +88,37 @@ struct trace_run {
 
 /* Events that a recording had and a trace cannot hold, by cause. Zero for generated ones. */
 struct trace_losses {
-	uint64_t null_frees;    /* free of NULL */
+	uint64_t null_frees; /* free of NULL */
 	uint64_t unknown_frees; /* free of something allocated before the recording began */
 	uint64_t implied_frees; /* address handed out again: a free that was not seen */
-	uint64_t lost_events;   /* the recorder's own count */
+	uint64_t lost_events; /* the recorder's own count */
 	uint64_t malformed_lines;
 };
 
 struct trace {
 	unsigned processors;
 	struct trace_stream *streams; /* [processors] */
-	uint32_t slots;               /* slot numbers are 0 .. slots-1 */
+	uint32_t slots; /* slot numbers are 0 .. slots-1 */
 	unsigned tags;
 	struct trace_tag *tag_table;
 	unsigned marks;
 	char **mark_names;
 	struct trace_run *order; /* covers all phases, in turn; no run crosses a phase's end */
 	uint64_t runs;
-	bool recorded;           /* from a real system, not generated */
+	bool recorded; /* from a real system, not generated */
 	uint64_t seed;
-	char *origin;            /* "irp-storm:depth=256,..." or the recording's description; never NULL */
+	char *origin; /* "irp-storm:depth=256,..." or the recording's description; never NULL */
 	struct trace_losses losses;
-	uint64_t checksum;       /* of content, the same for the same events on any machine */
+	uint64_t checksum; /* of content, the same for the same events on any machine */
 };
 
 /* What a trace holds, by one pass over it in real order. Peaks are of the prologue and one lap. */
 struct trace_summary {
 	uint64_t events, allocs, frees, remote_frees, raises;
-	uint64_t allocs_at_dispatch;      /* allocations at DISPATCH_LEVEL */
+	uint64_t allocs_at_dispatch; /* allocations at DISPATCH_LEVEL */
 	uint64_t bytes_allocated;
 	uint64_t live_bytes_peak, live_blocks_peak;
-	uint64_t live_bytes_body;         /* at the body's start and end */
+	uint64_t live_bytes_body; /* at the body's start and end */
 	uint32_t bytes_max;
 	uint64_t allocs_of_type[POOL_TYPES];
 };
@@ -152,7 +152,7 @@ struct trace_builder;
 
 /* 1 .. TRACE_MAX_PROCESSORS processors. NULL: out of memory, or too many processors. */
 struct trace_builder *trace_builder_create(unsigned processors);
-void trace_builder_destroy(struct trace_builder *builder);       /* NULL is fine */
+void trace_builder_destroy(struct trace_builder *builder); /* NULL is fine */
 
 /* Index of a tag, made at first use (when `name` is copied; NULL is ""). TRACE_MAX_TAGS at most. */
 unsigned trace_builder_tag(struct trace_builder *builder, uint32_t tag, const char *name);
@@ -224,11 +224,55 @@ int trace_fold(const struct trace *trace, unsigned processors, struct trace **ou
 
 /*
  * Trace files (.pbt): see docs/trace-format.md. Reading is safe on hostile input: every number is checked
- * against the file's size and the limits in the format before it is used.
- * Errors: -errno of the file; -EILSEQ (not a trace file, damaged: says at which byte), -ENOTSUP (a newer
- * version), -E2BIG (over a limit), each with a sentence in `why`.
+ * against the file's size and the limits of the format before it is used, memory grows with what has been read,
+ * and what is read keeps the rules of trace_validate.
+ * Errors: -errno of the file; -EILSEQ (not a trace file, or damaged: says at which byte), -ENOTSUP (a newer
+ * version), -E2BIG (over a limit), -EINVAL (writing what cannot be a trace), each with a sentence in `why`.
  */
+#define TRACE_MAX_NAME_BYTES   4095u /* of a tag or a mark */
+#define TRACE_MAX_ORIGIN_BYTES 65535u
+#define TRACE_READ_MAX_EVENTS  (1ull << 28) /* in memory at once (4 GiB); longer ones are streamed */
+
+/* Writes beside `path` and renames, so that a file is whole or not there. */
 int trace_write(const struct trace *trace, const char *path, char *why, size_t why_bytes);
 int trace_read(const char *path, struct trace **out, char *why, size_t why_bytes);
+
+/*
+ * Reading in windows, for recordings larger than memory. Not thread-safe; the windows of one reader may be
+ * replayed by others while it is not called.
+ */
+struct trace_reader;
+
+int trace_reader_open(const char *path, struct trace_reader **out, char *why, size_t why_bytes);
+void trace_reader_close(struct trace_reader *reader); /* NULL is fine */
+
+/* Everything but events: processors, slots, tables, origin, losses, checksum. Streams are empty. */
+const struct trace *trace_reader_tables(const struct trace_reader *reader);
+/* Events of a phase, as the file's header says; the reader holds the file to it. */
+uint64_t trace_reader_events(const struct trace_reader *reader, enum trace_phase phase);
+
+/*
+ * The next window: whole blocks (up to 65536 events each) of one phase, at least one, more while they stay
+ * within `events`. 1 and *window, which is the reader's and valid until its next call: a trace with events in
+ * *phase only and without tables (indices are those of trace_reader_tables). 0 at the end, when the whole file
+ * has proved sound. Or as trace_read.
+ */
+int trace_reader_next(struct trace_reader *reader, uint64_t events, enum trace_phase *phase,
+		      const struct trace **window, char *why, size_t why_bytes);
+
+/*
+ * Goes back to the body's first block, for one more lap. Only when the last window ended the body:
+ * else -EBUSY. 0 or -errno.
+ */
+int trace_reader_rewind(struct trace_reader *reader);
+/* Whether the last window ended its phase. */
+bool trace_reader_phase_ended(const struct trace_reader *reader);
+
+/*
+ * The file that `name` means: a path, or the stem of a recording that is installed ("disk-io"). Looked for as
+ * it stands, then in $POOLBENCH_RECORDINGS if that is set, else where poolbench was installed or built from. 0
+ * and the path; -ENOENT with a sentence that says where it was looked for; -ENAMETOOLONG.
+ */
+int trace_locate(const char *name, char *path, size_t path_bytes, char *why, size_t why_bytes);
 
 #endif

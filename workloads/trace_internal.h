@@ -24,6 +24,10 @@ struct trace *trace_create(unsigned processors);
 int trace_sink_init(struct trace_sink *sink, struct trace *trace);
 void trace_sink_phase(struct trace_sink *sink, enum trace_phase phase);
 int trace_sink_put(struct trace_sink *sink, unsigned processor, const struct trace_event *event);
+/* Where each stream's phases start, for a trace that is used while the sink stays open. */
+void trace_sink_seal(struct trace_sink *sink);
+/* Empties the trace's streams and keeps their memory. */
+void trace_sink_reset(struct trace_sink *sink);
 /* Gives back spare memory and the sink's own. Sets the checksum. Call it once, after errors too. */
 void trace_sink_close(struct trace_sink *sink);
 

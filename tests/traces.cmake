@@ -1,0 +1,4 @@
+# Traces, trace files and importers.
+poolbench_test(unit_trace SOURCES unit_trace.c random_trace.c LIBS poolbench_workloads LABELS fast trace)
+poolbench_test(unit_trace_file SOURCES unit_trace_file.c random_trace.c LIBS poolbench_workloads
+	LABELS fast trace TIMEOUT 240)
