@@ -19,16 +19,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "files.h"
 #include "record_json.h"
 #include "run_dir.h"
 
 static json_t *context_json(const struct record *records, size_t count, const json_t *environment)
 {
-	const json_t *before = json_object_get(environment, "before");
-	json_t *fingerprint = json_object_get(environment, "machine_fingerprint");
-	json_t *processors = json_object_get(before, "processors_online");
-	json_t *load = json_object_get(before, "load_average");
+	const json_t *machine = json_object_get(environment, "machine");
+	const json_t *build = json_object_get(environment, "build");
+	json_t *load = json_object_get(json_object_get(environment, "before"), "load_average");
+	const char *host = json_string_value(json_object_get(environment, "machine_fingerprint"));
+	json_t *version = json_object_get(build, "benchmark_version");
+	json_int_t processors = json_integer_value(json_object_get(machine, "processors_online"));
 	double started = INFINITY;
 	char date[40];
 	time_t seconds;
@@ -39,11 +42,13 @@ static json_t *context_json(const struct record *records, size_t count, const js
 	seconds = isfinite(started) ? (time_t)started : 0;
 	gmtime_r(&seconds, &utc);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S+00:00", &utc);
-	return json_pack("{ss sO? ss sO? sf sb so sO? ss si}", "date", date, "host_name",
-			 fingerprint, "executable", "poolbench", "num_cpus", processors,
+	/* readers with strict types want every key of Google's; the host's name is not ours to tell */
+	return json_pack("{ss ss ss sI sf sb so so ss sO* si}", "date", date, "host_name",
+			 host ? host : "unknown", "executable", "poolbench", "num_cpus", processors,
 			 "mhz_per_cpu", 0.0, "cpu_scaling_enabled", 0, "caches", json_array(),
-			 "load_avg", load, "library_build_type", "release", "json_schema_version",
-			 1);
+			 "load_avg", json_is_array(load) ? json_incref(load) : json_array(),
+			 "library_build_type", "release", "library_version", version,
+			 "json_schema_version", 1);
 }
 
 static json_t *entry_json(const struct cell *cell, size_t family, const char *suffix,
@@ -182,20 +187,6 @@ json_t *google_json_tracker(const struct record *records, size_t count,
 	return document(context_json(records, count, environment), benchmarks);
 }
 
-static json_t *read_environment(int directory_fd, const char *directory)
-{
-	json_t *environment;
-	char *text, why[512];
-	size_t bytes;
-
-	if (file_read_all(directory_fd, "environment.json", directory, &text, &bytes, why,
-			  sizeof(why)))
-		return NULL; /* a run that was killed early may not have one */
-	environment = json_loadb(text, bytes, 0, NULL);
-	free(text);
-	return environment;
-}
-
 /* Takes the document. */
 static int write_document(int directory_fd, const char *directory, const char *name, json_t *json,
 			  char *why, size_t why_bytes)
@@ -229,7 +220,7 @@ int google_json_write(const char *directory, char *why, size_t why_bytes)
 		file_explain(why, why_bytes, -error, "cannot summarise %s", directory);
 		goto out;
 	}
-	environment = read_environment(fd, directory);
+	environment = environment_read(directory);
 	error = write_document(fd, directory, "run.json",
 			       google_json_run(records, count, cells, cell_count, environment), why,
 			       why_bytes);
