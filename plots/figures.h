@@ -1,0 +1,88 @@
+/*
+ * Figures: one gnuplot script each, fed from a run's files. Adding a figure is a script NAME.gp, a prepare
+ * function and one line in figures.c.
+ */
+#ifndef POOLBENCH_PLOTS_FIGURES_H
+#define POOLBENCH_PLOTS_FIGURES_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "model.h"
+
+#define FIGURE_EACH_PANEL 1u /* one picture a workload, not one for all */
+
+struct drawing;
+
+struct figure {
+	const char *name;    /* file stem, name in --figures */
+	const char *title;   /* on the page; says what is better */
+	const char *summary; /* how to read it: a sentence or two, for the page and `list figures` */
+	unsigned flags;
+	/* Writes the drawing's data and variables. 0, 1 if there is nothing to show, -errno. */
+	int (*prepare)(struct drawing *drawing);
+};
+
+extern const struct figure figure_table[]; /* ended by a NULL name */
+
+/* One picture under way: what prepare reads, and where it writes. */
+struct drawing {
+	const struct model *model;
+	size_t panel;        /* for FIGURE_EACH_PANEL */
+	FILE *data;          /* numbers only: blocks that two blank lines end */
+	FILE *variables;     /* gnuplot assignments: see the drawing_ functions */
+	unsigned width, height; /* pixels at 96 to the inch; prepare sets them */
+};
+
+/* A string variable, and arrays of them: quoted so that no name can be taken for gnuplot's language. */
+void drawing_text(struct drawing *drawing, const char *name, const char *value);
+void drawing_array_begin(struct drawing *drawing, const char *name, size_t entries);
+void drawing_array_text(struct drawing *drawing, const char *name, size_t index, const char *value);
+void drawing_number(struct drawing *drawing, const char *name, double value);
+
+/* One picture that is there. */
+struct picture {
+	const struct figure *figure;
+	char stem[128];      /* OUT/STEM.svg and OUT/STEM.png */
+	char title[256];
+	char alt[512];       /* what a person hears who cannot see it */
+	unsigned width, height;
+};
+
+/*
+ * Draws every figure named in `only` (NULL: all) of these runs as SVG and PNG into out_dir, which is made.
+ * Their data stay in out_dir/data, to be plotted by other means. Reads the runs' files and changes none.
+ * 0, or with a sentence in `why`: -ENOENT (no gnuplot: names the package; no run), -EINVAL (no such figure),
+ * -EIO (gnuplot failed: its own words), -errno. What was drawn before an error stays.
+ */
+int figures_make(const char *const *run_dirs, size_t n, const char *out_dir, const char *const *only,
+		 char *why, size_t why_bytes);
+
+/* The same from a model, with the list of what was drawn: the caller frees *pictures. */
+int figures_draw(const struct model *model, const char *out_dir, const char *const *only,
+		 struct picture **pictures, size_t *count, char *why, size_t why_bytes);
+
+/* The figure of this name, or NULL. */
+const struct figure *figure_find(const char *name);
+
+/*
+ * The directory of the scripts and the style sheet: $POOLBENCH_PLOTS, or the source tree's while it is
+ * there, or the installed one. Points to static storage or the environment.
+ */
+const char *plots_directory(void);
+
+/* ---- prepare functions ---- */
+
+int prepare_throughput(struct drawing *drawing);
+int prepare_scaling(struct drawing *drawing);
+int prepare_tradeoff(struct drawing *drawing);
+int prepare_latency(struct drawing *drawing);
+int prepare_memory(struct drawing *drawing);
+int prepare_waste(struct drawing *drawing);
+
+/* Names and looks of all series: series_name[], series_rgb[], series_point[], series_dash[], from 1. */
+void prepare_series(struct drawing *drawing);
+/* panel_name[] from 1, and the count `panels`. */
+void prepare_panels(struct drawing *drawing);
+
+#endif

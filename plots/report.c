@@ -1,0 +1,170 @@
+/* The page's frame and its figures. */
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "html.h"
+
+void report_path(const char *const *run_dirs, size_t n, const char *out, char *path, size_t bytes)
+{
+	(void)n;
+	if (out)
+		snprintf(path, bytes, "%s", out);
+	else
+		snprintf(path, bytes, "%s/report.html", run_dirs[0]);
+}
+
+/* Beside the page; a run's own page has its figures in plots/, where DESIGN puts them. */
+static void plots_path(const char *const *run_dirs, size_t n, const char *out, char *path, size_t bytes)
+{
+	if (!out) {
+		snprintf(path, bytes, "%s/plots", run_dirs[0]);
+		return;
+	}
+	(void)n;
+	size_t length = strlen(out);
+	if (length > 5 && strcmp(out + length - 5, ".html") == 0)
+		length -= 5;
+	snprintf(path, bytes, "%.*s-plots", (int)length, out);
+}
+
+static size_t competitors(const struct model *model)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < model->series_count; i++)
+		n += !model->series[i].floor;
+	return n;
+}
+
+static void page_head(FILE *out, const struct model *model)
+{
+	char css[4300];
+
+	html(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		  "<title>poolbench: %s</title>\n<style>\n",
+	     model->run[0].name);
+	snprintf(css, sizeof(css), "%s/report.css", plots_directory());
+	html_file(out, css);
+	html(out, "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>%zu pool allocator%s under %zu workload%s</h1>\n"
+		  "<p class=\"soft\">poolbench, run%s",
+	     competitors(model), competitors(model) == 1 ? "" : "s", model->panels,
+	     model->panels == 1 ? "" : "s", model->runs == 1 ? "" : "s");
+	for (size_t r = 0; r < model->runs; r++) {
+		if (model->runs > 1)
+			html(out, "%s [%zu]", r ? "," : "", r + 1);
+		html(out, " <code>%s</code>", model->run[r].name);
+	}
+	html(out, "; threads:");
+	for (size_t t = 0; t < model->thread_counts; t++)
+		html(out, "%s %u", t ? "," : "", model->threads[t]);
+	html(out, "</p>\n<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#summary\">Summary</a></li>\n"
+		  "<li><a href=\"#figures\">Figures</a></li>\n<li><a href=\"#tables\">Tables</a></li>\n"
+		  "<li><a href=\"#machine\">The machine</a></li>\n"
+		  "<li><a href=\"#reproduce\">How to reproduce</a></li>\n"
+		  "<li><a href=\"#glossary\">What the numbers mean</a></li>\n</ul></nav>\n</header>\n");
+}
+
+static void page_picture(FILE *out, const struct picture *picture, const char *plots)
+{
+	char path[4400];
+
+	snprintf(path, sizeof(path), "%s/%s.svg", plots, picture->stem);
+	html(out, "<figure>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"%s\">\n<img alt=\"%s\" "
+		  "width=\"%u\" height=\"%u\" src=\"",
+	     picture->title, picture->alt, picture->width, picture->height);
+	html_data_uri(out, path, "image/svg+xml");
+	html(out, "\">\n</div>\n</figure>\n");
+}
+
+static void page_figures(FILE *out, const struct picture *pictures, size_t count, const char *plots,
+			 const char *missing)
+{
+	const struct figure *figure = NULL;
+
+	html(out, "<section id=\"figures\">\n");
+	if (!count || missing)
+		html(out, "<h2>Figures</h2>\n");
+	if (missing)
+		html(out, "<div class=\"warnings\" role=\"note\"><p><b>Not all figures were drawn.</b> %s</p></div>\n",
+		     missing);
+	else if (!count)
+		html(out, "<p>No cell has numbers to draw.</p>\n");
+	for (size_t i = 0; i < count; i++) {
+		if (pictures[i].figure != figure) {
+			figure = pictures[i].figure;
+			html(out, "<h2 id=\"figure-%s\">%s</h2>\n<p>%s</p>\n", figure->name, figure->title,
+			     figure->summary);
+		}
+		if (figure->flags & FIGURE_EACH_PANEL)
+			html(out, "<h3>%s</h3>\n", pictures[i].title);
+		page_picture(out, &pictures[i], plots);
+	}
+	html(out, "</section>\n");
+}
+
+static int page_write(const struct model *model, const struct picture *pictures, size_t count,
+		      const char *plots, const char *missing, const char *path, char *why, size_t why_bytes)
+{
+	char part[4400];
+	int err = 0;
+
+	snprintf(part, sizeof(part), "%s.part", path);
+	FILE *out = fopen(part, "we");
+	if (!out) {
+		err = -errno;
+		snprintf(why, why_bytes, "%s: %s", part, strerror(-err));
+		return err;
+	}
+	page_head(out, model);
+	report_summary(out, model);
+	page_figures(out, pictures, count, plots, missing);
+	report_tables(out, model);
+	report_counters(out, model);
+	report_machine(out, model);
+	report_reproduce(out, model);
+	report_glossary(out);
+	html(out, "</main>\n</body>\n</html>\n");
+	if (ferror(out))
+		err = -EIO;
+	if (fclose(out))
+		err = -errno;
+	if (!err && rename(part, path))
+		err = -errno;
+	if (err) {
+		snprintf(why, why_bytes, "%s: %s", path, strerror(-err));
+		unlink(part);
+	}
+	return err;
+}
+
+int report_make(const char *const *run_dirs, size_t n, const char *out, const char *const *only, char *why,
+		size_t why_bytes)
+{
+	char path[4300], plots[4300];
+	struct model *model;
+	struct picture *pictures = NULL;
+	size_t count = 0;
+	int drawn, err;
+
+	err = model_load(run_dirs, n, &model, why, why_bytes);
+	if (err)
+		return err;
+	report_path(run_dirs, n, out, path, sizeof(path));
+	plots_path(run_dirs, n, out, plots, sizeof(plots));
+	drawn = figures_draw(model, plots, only, &pictures, &count, why, why_bytes);
+	if (drawn == 0 || drawn == -ENOENT || drawn == -EIO) {
+		char page_why[1024] = "";
+		err = page_write(model, pictures, count, plots, drawn ? why : NULL, path, page_why,
+				 sizeof(page_why));
+		if (err)
+			snprintf(why, why_bytes, "%s", page_why);
+	}
+	free(pictures);
+	model_free(model);
+	return err ? err : drawn;
+}

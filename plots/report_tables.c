@@ -1,0 +1,236 @@
+/* The page's tables: a table a workload, and the backends' own counters. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "html.h"
+#include "report.h"
+
+#define MIB 1048576.0
+
+/* What a table of results shows, in order. */
+static const struct result_column {
+	const char *heading;
+	enum metric metric;
+	double scale;
+	const char *format; /* of a number divided by scale */
+	int interval;       /* with its confidence interval */
+} result_columns[] = {
+	{ "M ops/s", METRIC_ops_per_second, 1e6, "%.2f", 1 },
+	{ "ns/op", METRIC_ns_per_op, 1, "%.1f", 0 },
+	{ "net ns/op", METRIC_net_ns_per_op, 1, "%.1f", 0 },
+	{ "alloc p99 ns", METRIC_alloc_ns_p99, 1, "%.0f", 0 },
+	{ "alloc p99.9 ns", METRIC_alloc_ns_p99_9, 1, "%.0f", 0 },
+	{ "free p99 ns", METRIC_free_ns_p99, 1, "%.0f", 0 },
+	{ "footprint ratio", METRIC_footprint_ratio, 1, "%.2f", 0 },
+	{ "peak resident MiB", METRIC_resident_bytes_peak, MIB, "%.1f", 0 },
+	{ "external fragmentation", METRIC_external_fragmentation, 0.01, "%.1f %%", 0 },
+	{ "internal fragmentation", METRIC_internal_fragmentation, 0.01, "%.1f %%", 0 },
+	{ "instructions/op", METRIC_instructions_per_op, 1, "%.1f", 0 },
+};
+#define RESULT_COLUMNS (sizeof(result_columns) / sizeof(result_columns[0]))
+
+/* The best median of a panel at a number of threads, the floor left out; NaN if there is none to beat. */
+static double best_of(const struct model *model, size_t panel, unsigned threads, enum metric metric)
+{
+	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
+	size_t measured = 0;
+	double best = NAN;
+
+	if (order)
+		panel_order(model, panel, threads, metric, order, &measured);
+	if (measured > 1)
+		best = model_point(model, order[0], panel, threads)->cell->metrics[metric].median;
+	free(order);
+	return best;
+}
+
+static void number_cell(FILE *out, const struct result_column *column, const struct metric_summary *m,
+			int is_best)
+{
+	if (!isfinite(m->median)) {
+		html(out, "<td class=\"n soft\"><abbr title=\"not measured\">–</abbr></td>");
+		return;
+	}
+	fprintf(out, "<td class=\"n\"><span%s>", is_best ? " class=\"best\"" : "");
+	html(out, column->format, m->median / column->scale);
+	html(out, "</span>");
+	if (column->interval && m->n > 1) {
+		html(out, "<br><span class=\"range\">");
+		html(out, column->format, m->interval.low / column->scale);
+		html(out, " to ");
+		html(out, column->format, m->interval.high / column->scale);
+		html(out, "</span>");
+	}
+	html(out, "</td>");
+}
+
+static void result_row(FILE *out, const struct model *model, const struct point *point, const double *best,
+		       const int *shown, int group)
+{
+	const struct contender *series = &model->series[point->series];
+	const struct cell_summary *cell = point->cell;
+	char colour[8];
+
+	snprintf(colour, sizeof(colour), "#%06x", series->style.rgb & 0xffffffu);
+	fprintf(out, "<tr class=\"%s%s\">", series->floor ? "floor " : "", group ? "group" : "");
+	html(out, "<th scope=\"row\"><span class=\"swatch\" style=\"background:%s\"></span>%s%s</th>", colour,
+	     series->name, series->floor ? " (the floor)" : "");
+	html(out, "<td class=\"n\">%u</td>", point->threads);
+	for (size_t c = 0; c < RESULT_COLUMNS; c++) {
+		const struct metric_summary *m = &cell->metrics[result_columns[c].metric];
+		if (shown[c])
+			number_cell(out, &result_columns[c], m, !series->floor && m->median == best[c]);
+	}
+	if (cell->status == CELL_OK)
+		html(out, "<td>OK</td></tr>\n");
+	else
+		html(out, "<td class=\"wrap\"><span class=\"bad\">%s</span> %s</td></tr>\n",
+		     cell_status_names[cell->status], cell->reason);
+}
+
+/* The rows of one number of threads: the fastest first, the floor last. */
+static void result_group(FILE *out, const struct model *model, size_t panel, unsigned threads,
+			 const int *shown)
+{
+	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
+	double best[RESULT_COLUMNS];
+	size_t measured, n = 0;
+
+	if (!order)
+		return;
+	for (size_t c = 0; c < RESULT_COLUMNS; c++)
+		best[c] = best_of(model, panel, threads, result_columns[c].metric);
+	n = panel_order(model, panel, threads, METRIC_ops_per_second, order, &measured);
+	for (size_t i = 0; i < n; i++)
+		result_row(out, model, model_point(model, order[i], panel, threads), best, shown, i == 0);
+	for (size_t s = 0; s < model->series_count; s++) {
+		const struct point *point = model_point(model, s, panel, threads);
+		if (model->series[s].floor && point)
+			result_row(out, model, point, best, shown, 0);
+	}
+	free(order);
+}
+
+static void result_table(FILE *out, const struct model *model, size_t panel)
+{
+	int shown[RESULT_COLUMNS] = { 0 };
+
+	/* a column that nobody has (no counters on this machine) is left out */
+	for (size_t i = 0; i < model->points; i++) {
+		for (size_t c = 0; c < RESULT_COLUMNS; c++)
+			shown[c] |= model->point[i].panel == panel &&
+				    point_has(&model->point[i], result_columns[c].metric);
+	}
+	html(out, "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Results of %s\">\n"
+		  "<table>\n<caption>Medians over the repetitions",
+	     model->panel[panel].name, model->panel[panel].name);
+	if (strcmp(model->panel[panel].name, model->panel[panel].workload) != 0)
+		html(out, " of <code>%s</code>", model->panel[panel].workload);
+	html(out, "; ★ is the best at that number of threads.</caption>\n<thead><tr>"
+		  "<th scope=\"col\">backend</th><th scope=\"col\" class=\"n\">threads</th>");
+	for (size_t c = 0; c < RESULT_COLUMNS; c++) {
+		if (shown[c])
+			html(out, "<th scope=\"col\" class=\"n\">%s%s</th>", result_columns[c].heading,
+			     result_columns[c].interval ? " (95 % interval)" : "");
+	}
+	html(out, "<th scope=\"col\">status</th></tr></thead>\n<tbody>\n");
+	for (size_t t = model->thread_counts; t-- > 0;)
+		result_group(out, model, panel, model->threads[t], shown);
+	html(out, "</tbody></table></div>\n");
+}
+
+void report_tables(FILE *out, const struct model *model)
+{
+	html(out, "<section id=\"tables\">\n<h2>All numbers</h2>\n");
+	for (size_t p = 0; p < model->panels; p++)
+		result_table(out, model, p);
+	html(out, "</section>\n");
+}
+
+/* ---- the backends' own counters ---- */
+
+/* A cell's first good record that has counters. */
+static const struct record *counters_of(const struct model *model, const struct point *point)
+{
+	const struct model_run *run = &model->run[model->series[point->series].run];
+
+	for (size_t i = 0; i < run->count; i++) {
+		const struct record *record = &run->records[i];
+		const struct cell *a = &record->cell, *b = &point->cell->cell;
+		if (record->status == CELL_OK && record->counters && a->threads == b->threads &&
+		    a->page_size == b->page_size && strcmp(a->backend, b->backend) == 0 &&
+		    strcmp(a->workload, b->workload) == 0 && strcmp(a->backing, b->backing) == 0)
+			return record;
+	}
+	return NULL;
+}
+
+static void counter_row(FILE *out, const struct record *const *records, size_t panels, const char *name)
+{
+	html(out, "<tr><th scope=\"row\">%s</th>", name);
+	for (size_t p = 0; p < panels; p++) {
+		const struct record_counter *found = NULL;
+		for (unsigned c = 0; records[p] && c < records[p]->counters; c++) {
+			if (strcmp(records[p]->counter[c].name, name) == 0)
+				found = &records[p]->counter[c];
+		}
+		if (found)
+			html(out, "<td class=\"n\">%zu</td>", (size_t)found->value);
+		else
+			html(out, "<td class=\"n soft\">–</td>");
+	}
+	html(out, "</tr>\n");
+}
+
+static void counter_table(FILE *out, const struct model *model, size_t series)
+{
+	const struct record **records = calloc(model->panels + 1, sizeof(*records));
+	size_t any = 0;
+
+	for (size_t p = 0; records && p < model->panels; p++) {
+		const struct point *point = model_point(model, series, p, panel_threads(model, p));
+		records[p] = point ? counters_of(model, point) : NULL;
+		any += records[p] != NULL;
+	}
+	if (any) {
+		html(out, "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Counters of "
+			  "%s\">\n<table>\n<thead><tr><th scope=\"col\">counter</th>",
+		     model->series[series].name, model->series[series].name);
+		for (size_t p = 0; p < model->panels; p++)
+			html(out, "<th scope=\"col\" class=\"n\">%s</th>", model->panel[p].name);
+		html(out, "</tr></thead>\n<tbody>\n");
+		/* names in the order of first appearance, each once */
+		for (size_t p = 0; p < model->panels; p++) {
+			for (unsigned c = 0; records[p] && c < records[p]->counters; c++) {
+				int before = 0;
+				for (size_t q = 0; q < p; q++) {
+					for (unsigned d = 0; records[q] && d < records[q]->counters; d++)
+						before |= strcmp(records[q]->counter[d].name,
+								 records[p]->counter[c].name) == 0;
+				}
+				if (!before)
+					counter_row(out, records, model->panels, records[p]->counter[c].name);
+			}
+		}
+		html(out, "</tbody></table></div>\n");
+	}
+	free(records);
+}
+
+void report_counters(FILE *out, const struct model *model)
+{
+	char *tables = NULL;
+	size_t bytes = 0;
+	FILE *text = open_memstream(&tables, &bytes);
+
+	if (!text)
+		return;
+	for (size_t s = 0; s < model->series_count; s++)
+		counter_table(text, model, s);
+	fclose(text);
+	if (bytes)
+		fprintf(out, "<section id=\"counters\">\n<h2>The backends' own counters</h2>\n<p>What each design "
+			     "counts of itself, in one repetition at the most threads.</p>\n%s</section>\n", tables);
+	free(tables);
+}
