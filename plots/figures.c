@@ -370,6 +370,7 @@ int figures_draw(const struct model *model, const char *out_dir, const char *con
 int figures_make(const char *const *run_dirs, size_t n, const char *out_dir, const char *const *only,
 		 char *why, size_t why_bytes)
 {
+	char plots[4300];
 	struct model *model;
 	struct picture *pictures;
 	size_t count;
@@ -377,6 +378,8 @@ int figures_make(const char *const *run_dirs, size_t n, const char *out_dir, con
 
 	if (err)
 		return err;
+	snprintf(plots, sizeof(plots), "%s/plots", run_dirs[0]);
+	out_dir = out_dir ? out_dir : plots;
 	err = figures_draw(model, out_dir, only, &pictures, &count, why, why_bytes);
 	free(pictures);
 	model_free(model);

@@ -50,8 +50,8 @@ struct picture {
 };
 
 /*
- * Draws every figure named in `only` (NULL: all) of these runs as SVG and PNG into out_dir, which is made.
- * Their data stay in out_dir/data, to be plotted by other means. Reads the runs' files and changes none.
+ * Draws every figure named in `only` (NULL: all) of these runs as SVG and PNG into out_dir, which is made
+ * (NULL: plots/ in the first run's directory). Their data stay in out_dir/data, to be plotted by other means. Reads the runs' files and changes none.
  * 0, or with a sentence in `why`: -ENOENT (no gnuplot: names the package; no run), -EINVAL (no such figure),
  * -EIO (gnuplot failed: its own words), -errno. What was drawn before an error stays.
  */

@@ -8,9 +8,8 @@
 
 #include "html.h"
 
-void report_path(const char *const *run_dirs, size_t n, const char *out, char *path, size_t bytes)
+void report_path(const char *const *run_dirs, const char *out, char *path, size_t bytes)
 {
-	(void)n;
 	if (out)
 		snprintf(path, bytes, "%s", out);
 	else
@@ -18,13 +17,12 @@ void report_path(const char *const *run_dirs, size_t n, const char *out, char *p
 }
 
 /* Beside the page; a run's own page has its figures in plots/, where DESIGN puts them. */
-static void plots_path(const char *const *run_dirs, size_t n, const char *out, char *path, size_t bytes)
+static void plots_path(const char *const *run_dirs, const char *out, char *path, size_t bytes)
 {
 	if (!out) {
 		snprintf(path, bytes, "%s/plots", run_dirs[0]);
 		return;
 	}
-	(void)n;
 	size_t length = strlen(out);
 	if (length > 5 && strcmp(out + length - 5, ".html") == 0)
 		length -= 5;
@@ -117,7 +115,7 @@ static int page_write(const struct model *model, const struct picture *pictures,
 	FILE *out = fopen(part, "we");
 	if (!out) {
 		err = -errno;
-		snprintf(why, why_bytes, "%s: %s", part, strerror(-err));
+		snprintf(why, why_bytes, "cannot write %.900s: %s", part, strerror(-err));
 		return err;
 	}
 	page_head(out, model);
@@ -136,14 +134,14 @@ static int page_write(const struct model *model, const struct picture *pictures,
 	if (!err && rename(part, path))
 		err = -errno;
 	if (err) {
-		snprintf(why, why_bytes, "%s: %s", path, strerror(-err));
+		snprintf(why, why_bytes, "cannot write %.900s: %s", path, strerror(-err));
 		unlink(part);
 	}
 	return err;
 }
 
-int report_make(const char *const *run_dirs, size_t n, const char *out, const char *const *only, char *why,
-		size_t why_bytes)
+int report_make_only(const char *const *run_dirs, size_t n, const char *out, const char *const *only, char *why,
+		     size_t why_bytes)
 {
 	char path[4300], plots[4300];
 	struct model *model;
@@ -154,8 +152,8 @@ int report_make(const char *const *run_dirs, size_t n, const char *out, const ch
 	err = model_load(run_dirs, n, &model, why, why_bytes);
 	if (err)
 		return err;
-	report_path(run_dirs, n, out, path, sizeof(path));
-	plots_path(run_dirs, n, out, plots, sizeof(plots));
+	report_path(run_dirs, out, path, sizeof(path));
+	plots_path(run_dirs, out, plots, sizeof(plots));
 	drawn = figures_draw(model, plots, only, &pictures, &count, why, why_bytes);
 	if (drawn == 0 || drawn == -ENOENT || drawn == -EIO) {
 		char page_why[1024] = "";
@@ -167,4 +165,9 @@ int report_make(const char *const *run_dirs, size_t n, const char *out, const ch
 	free(pictures);
 	model_free(model);
 	return err ? err : drawn;
+}
+
+int report_make(const char *const *run_dirs, size_t n, const char *out, char *why, size_t why_bytes)
+{
+	return report_make_only(run_dirs, n, out, NULL, why, why_bytes);
 }

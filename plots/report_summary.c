@@ -12,13 +12,13 @@
 /* ---- the verdict ---- */
 
 static void cell_winner(FILE *out, const struct model *model, size_t panel, enum metric metric, double scale,
-			const char *unit)
+			const char *unit, const char *label)
 {
 	unsigned threads = panel_threads(model, panel);
 	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
 	size_t measured = 0;
 
-	html(out, "<td>");
+	html(out, "<td data-label=\"%s\">", label);
 	if (order)
 		panel_order(model, panel, threads, metric, order, &measured);
 	if (!measured) {
@@ -50,16 +50,16 @@ static void cell_winner(FILE *out, const struct model *model, size_t panel, enum
 static void verdict_table(FILE *out, const struct model *model)
 {
 	html(out, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"The best of each workload\">\n"
-		  "<table>\n<caption>The best of each workload, at its most threads; the floor does not compete."
+		  "<table class=\"verdict\">\n<caption>The best of each workload, at its most threads; the floor does not compete."
 		  "</caption>\n<thead><tr><th scope=\"col\">workload</th><th scope=\"col\" class=\"n\">threads</th>"
-		  "<th scope=\"col\">fastest (M ops/s)</th><th scope=\"col\">leanest (peak resident / live)</th>"
-		  "<th scope=\"col\">steadiest alloc (99.9th percentile)</th></tr></thead>\n<tbody>\n");
+		  "<th scope=\"col\">fastest</th><th scope=\"col\">leanest (peak resident over peak live)</th>"
+		  "<th scope=\"col\">steadiest alloc (p99.9)</th></tr></thead>\n<tbody>\n");
 	for (size_t p = 0; p < model->panels; p++) {
-		html(out, "<tr><th scope=\"row\" class=\"wrap\">%s</th><td class=\"n\">%u</td>", model->panel[p].name,
+		html(out, "<tr><th scope=\"row\" class=\"wrap\">%s</th><td class=\"n\" data-label=\"threads\">%u</td>", model->panel[p].name,
 		     panel_threads(model, p));
-		cell_winner(out, model, p, METRIC_ops_per_second, 1e6, "");
-		cell_winner(out, model, p, METRIC_footprint_ratio, 1, "×");
-		cell_winner(out, model, p, METRIC_alloc_ns_p99_9, 1, " ns");
+		cell_winner(out, model, p, METRIC_ops_per_second, 1e6, " M ops/s", "fastest");
+		cell_winner(out, model, p, METRIC_footprint_ratio, 1, "×", "leanest");
+		cell_winner(out, model, p, METRIC_alloc_ns_p99_9, 1, " ns", "steadiest alloc, p99.9");
 		html(out, "</tr>\n");
 	}
 	html(out, "</tbody></table></div>\n");

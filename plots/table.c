@@ -1,9 +1,12 @@
-/* The end of a run on a terminal. */
+#include "table.h"
+
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "model.h"
+#include "results/record_json.h"
 
 /* Columns that a string takes: one a character; enough for the names that are shown. */
 static int columns_of(const char *text)
@@ -82,4 +85,55 @@ int summary_table_print(FILE *out, const char *run_dir, char *why, size_t why_by
 	free(order);
 	model_free(model);
 	return 0;
+}
+
+/* ---- for programs ---- */
+
+static json_t *metrics_json(const struct cell_summary *cell)
+{
+	json_t *metrics = json_object();
+
+	for (size_t m = 0; m < METRIC_COUNT; m++) {
+		const struct metric_summary *summary = &cell->metrics[m];
+		json_t *value = summary->n ? json_pack("{so so so sI}", "median", json_finite(summary->median), "low",
+						       json_finite(summary->interval.low), "high",
+						       json_finite(summary->interval.high), "n",
+						       (json_int_t)summary->n)
+					   : json_null();
+		json_object_set_new(metrics, metric_table[m].name, value);
+	}
+	return metrics;
+}
+
+static json_t *cell_json(const struct cell_summary *cell)
+{
+	return json_pack("{so so so sI sI so ss so so so}", "backend", json_text(cell->cell.backend),
+			 "display_name", json_text(cell->display_name), "workload", json_text(cell->cell.workload),
+			 "threads", (json_int_t)cell->cell.threads, "page_size",
+			 (json_int_t)cell->cell.page_size, "backing", json_text(cell->cell.backing), "status",
+			 cell_status_names[cell->status], "reason", json_text(cell->reason), "caveats",
+			 json_text(cell->caveats), "metrics", metrics_json(cell));
+}
+
+int summary_json_print(FILE *out, const char *run_dir, char *why, size_t why_bytes)
+{
+	struct model *model;
+	json_t *document, *cells = json_array();
+	int err = model_load(&run_dir, 1, &model, why, why_bytes);
+
+	if (err) {
+		json_decref(cells);
+		return err;
+	}
+	for (size_t i = 0; i < model->run[0].cell_count; i++)
+		json_array_append_new(cells, cell_json(&model->run[0].cells[i]));
+	document = json_pack("{si so so}", "schema", RECORD_SCHEMA, "run", json_text(model->run[0].path), "cells",
+			     cells);
+	model_free(model);
+	if (!document || json_dumpf(document, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) || putc('\n', out) == EOF) {
+		snprintf(why, why_bytes, "the summary could not be written");
+		err = -EIO;
+	}
+	json_decref(document);
+	return err;
 }

@@ -1,0 +1,5 @@
+# The figures and the page, from sample runs that are written as real ones are.
+poolbench_test(plots_figures SOURCES plots_figures.c plots_markup.c plots_sample.c LIBS poolbench_plots
+	LABELS fast plots TIMEOUT 180)
+poolbench_test(plots_report SOURCES plots_report.c plots_markup.c plots_sample.c LIBS poolbench_plots
+	LABELS fast plots TIMEOUT 180)
