@@ -20,8 +20,10 @@ struct report_arguments {
 };
 
 static const struct argp_option report_options[] = {
-	{ "out", 'o', "FILE", 0, "The page's path (default: DIR/report.html); figures go beside it", 0 },
-	{ "figures", 'f', "LIST", 0, "Only these figures, comma-separated (see poolbench list figures)", 0 },
+	{ "out", 'o', "FILE", 0, "The page's path (default: DIR/report.html); figures go beside it",
+	  0 },
+	{ "figures", 'f', "LIST", 0,
+	  "Only these figures, comma-separated (see poolbench list figures)", 0 },
 	{ 0 },
 };
 
@@ -32,7 +34,8 @@ static void add_figures(struct report_arguments *arguments, char *list, struct a
 		if (arguments->figure_count == REPORT_FIGURES)
 			argp_error(state, "more than %d figures", REPORT_FIGURES);
 		if (!figure_find(name)) {
-			fprintf(stderr, "poolbench report: no figure is called \"%s\"; there are:", name);
+			fprintf(stderr,
+				"poolbench report: no figure is called \"%s\"; there are:", name);
 			for (const struct figure *f = figure_table; f->name; f++)
 				fprintf(stderr, " %s", f->name);
 			fputc('\n', stderr);
@@ -73,7 +76,8 @@ static const struct argp report_argp = {
 	.options = report_options,
 	.parser = parse_option,
 	.args_doc = "DIR...",
-	.doc = "Draws the figures of a run, or of several side by side, and writes report.html, one page that needs "
+	.doc = "Draws the figures of a run, or of several side by side, and writes report.html, "
+	       "one page that needs "
 	       "nothing else. Reads the runs' files and changes none of them.\vExamples:\n"
 	       "  poolbench report results/runs/20250102T030405Z-a1b2c3\n"
 	       "  poolbench report --figures throughput,memory results/runs/LAST\n"

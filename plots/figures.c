@@ -13,31 +13,43 @@
 
 const struct figure figure_table[] = {
 	{ "throughput", "Throughput: longer is faster",
-	  "Allocs and frees a second by all threads together, at the most threads of the run: the median "
-	  "over fresh processes, with its 95 % confidence interval. The dashed line is the floor: the "
+	  "Allocs and frees a second by all threads together, at the most threads of the run: the "
+	  "median "
+	  "over fresh processes, with its 95 % confidence interval. The dashed line is the floor: "
+	  "the "
 	  "same trace through a backend that does nothing. No pool can pass it.",
 	  0, prepare_throughput },
 	{ "scaling", "Scaling: higher is faster, parallel to the guide is ideal",
-	  "The same measurement over the number of threads. The dotted guide is the fastest pool at the "
-	  "fewest threads, scaled perfectly. A line that flattens or falls meets a lock or a shared cache line.",
+	  "The same measurement over the number of threads. The dotted guide is the fastest pool "
+	  "at the "
+	  "fewest threads, scaled perfectly. A line that flattens or falls meets a lock or a "
+	  "shared cache line.",
 	  0, prepare_scaling },
 	{ "latency", "Latency: a curve further to the left is faster, a steep one is steadier",
-	  "The share of single operations that took longer than the time on the x axis. Where a curve "
-	  "crosses a grey line is that percentile. A long foot is the rare slow operation that a driver "
+	  "The share of single operations that took longer than the time on the x axis. Where a "
+	  "curve "
+	  "crosses a grey line is that percentile. A long foot is the rare slow operation that a "
+	  "driver "
 	  "feels at DISPATCH_LEVEL. The clock's own cost is subtracted.",
 	  FIGURE_EACH_PANEL, prepare_latency },
 	{ "memory", "Memory over the trace: the less colour above the grey, the less waste",
-	  "Grey is what callers hold (live). The line is what the kernel says is resident, the dots what "
-	  "the pool has committed; the tinted gap between is fragmentation, caches and metadata. The "
-	  "factor beside a name is peak resident over peak live. A line that stays up when the grey "
+	  "Grey is what callers hold (live). The line is what the kernel says is resident, the "
+	  "dots what "
+	  "the pool has committed; the tinted gap between is fragmentation, caches and metadata. "
+	  "The "
+	  "factor beside a name is peak resident over peak live. A line that stays up when the "
+	  "grey "
 	  "falls is memory that was not given back.",
 	  FIGURE_EACH_PANEL, prepare_memory },
 	{ "tradeoff", "Speed against memory: up and to the left is better",
-	  "Throughput against the footprint ratio (peak resident over peak live). A pool with another one "
-	  "above and to the left of it is beaten in both; the stepped line joins those that are not.",
+	  "Throughput against the footprint ratio (peak resident over peak live). A pool with "
+	  "another one "
+	  "above and to the left of it is beaten in both; the stepped line joins those that are "
+	  "not.",
 	  0, prepare_tradeoff },
 	{ "waste", "Where the memory goes: shorter is leaner",
-	  "Committed bytes that are no caller's, by cause, at the peak of live bytes, in percent of live. "
+	  "Committed bytes that are no caller's, by cause, at the peak of live bytes, in percent "
+	  "of live. "
 	  "Native designs only: a malloc library does not tell.",
 	  0, prepare_waste },
 	{ NULL, NULL, NULL, 0, NULL },
@@ -58,8 +70,8 @@ const char *plots_directory(void)
 
 	if (override && *override)
 		return override;
-	return access(POOLBENCH_PLOTS_SOURCE "/common.gp", R_OK) == 0 ? POOLBENCH_PLOTS_SOURCE :
-									POOLBENCH_PLOTS_INSTALLED;
+	return access(POOLBENCH_PLOTS_SOURCE "/common.gp", R_OK) == 0 ? POOLBENCH_PLOTS_SOURCE
+								      : POOLBENCH_PLOTS_INSTALLED;
 }
 
 /* ---- variables ---- */
@@ -107,14 +119,16 @@ void prepare_series(struct drawing *drawing)
 
 	fprintf(drawing->variables, "series = %zu\n", model->series_count);
 	drawing_array_begin(drawing, "series_name", model->series_count);
-	fprintf(drawing->variables, "array series_rgb[%zu]\narray series_point[%zu]\narray series_dash[%zu]\n",
+	fprintf(drawing->variables,
+		"array series_rgb[%zu]\narray series_point[%zu]\narray series_dash[%zu]\n",
 		model->series_count, model->series_count, model->series_count);
 	for (size_t i = 0; i < model->series_count; i++) {
 		const struct contender *series = &model->series[i];
 		drawing_array_text(drawing, "series_name", i + 1, series->name);
 		fprintf(drawing->variables,
-			"series_rgb[%zu] = 0x%06x; series_point[%zu] = %d; series_dash[%zu] = %d\n", i + 1,
-			series->style.rgb, i + 1, series->style.point, i + 1, series->style.dash);
+			"series_rgb[%zu] = 0x%06x; series_point[%zu] = %d; series_dash[%zu] = %d\n",
+			i + 1, series->style.rgb, i + 1, series->style.point, i + 1,
+			series->style.dash);
 	}
 }
 
@@ -257,8 +271,8 @@ static int publish(const char *out_dir, const char *stem, char *why, size_t why_
 }
 
 /* Data and driver into out_dir/data. As prepare. */
-static int drawing_prepare(struct drawing *drawing, const struct figure *figure, const char *out_dir,
-			   const char *stem, char *why, size_t why_bytes)
+static int drawing_prepare(struct drawing *drawing, const struct figure *figure,
+			   const char *out_dir, const char *stem, char *why, size_t why_bytes)
 {
 	char path[4400];
 	int err;
@@ -327,7 +341,8 @@ static int check_names(const char *const *only, char *why, size_t why_bytes)
 		if (figure_find(*only))
 			continue;
 		int n = snprintf(why, why_bytes, "no figure is called \"%s\"; there are:", *only);
-		for (const struct figure *f = figure_table; f->name && n > 0 && (size_t)n < why_bytes; f++)
+		for (const struct figure *f = figure_table;
+		     f->name && n > 0 && (size_t)n < why_bytes; f++)
 			n += snprintf(why + n, why_bytes - (size_t)n, " %s", f->name);
 		return -EINVAL;
 	}
@@ -351,14 +366,16 @@ int figures_draw(const struct model *model, const char *out_dir, const char *con
 		err = make_directory(path, why, why_bytes);
 	if (err)
 		return err;
-	list = calloc(sizeof(figure_table) / sizeof(figure_table[0]) * (model->panels + 1), sizeof(*list));
+	list = calloc(sizeof(figure_table) / sizeof(figure_table[0]) * (model->panels + 1),
+		      sizeof(*list));
 	if (!list)
 		return -ENOMEM;
 	*pictures = list;
 	for (const struct figure *figure = figure_table; figure->name; figure++) {
 		size_t panels = figure->flags & FIGURE_EACH_PANEL ? model->panels : 1;
 		for (size_t p = 0; wanted(only, figure->name) && p < panels; p++) {
-			err = picture_draw(model, figure, p, out_dir, &list[*count], why, why_bytes);
+			err = picture_draw(model, figure, p, out_dir, &list[*count], why,
+					   why_bytes);
 			if (err < 0)
 				return err;
 			*count += err == 0;
@@ -367,8 +384,8 @@ int figures_draw(const struct model *model, const char *out_dir, const char *con
 	return 0;
 }
 
-int figures_make(const char *const *run_dirs, size_t n, const char *out_dir, const char *const *only,
-		 char *why, size_t why_bytes)
+int figures_make(const char *const *run_dirs, size_t n, const char *out_dir,
+		 const char *const *only, char *why, size_t why_bytes)
 {
 	char plots[4300];
 	struct model *model;

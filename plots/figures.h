@@ -15,9 +15,10 @@
 struct drawing;
 
 struct figure {
-	const char *name;    /* file stem, name in --figures */
-	const char *title;   /* on the page; says what is better */
-	const char *summary; /* how to read it: a sentence or two, for the page and `list figures` */
+	const char *name; /* file stem, name in --figures */
+	const char *title; /* on the page; says what is better */
+	const char
+		*summary; /* how to read it: a sentence or two, for the page and `list figures` */
 	unsigned flags;
 	/* Writes the drawing's data and variables. 0, 1 if there is nothing to show, -errno. */
 	int (*prepare)(struct drawing *drawing);
@@ -28,9 +29,9 @@ extern const struct figure figure_table[]; /* ended by a NULL name */
 /* One picture under way: what prepare reads, and where it writes. */
 struct drawing {
 	const struct model *model;
-	size_t panel;        /* for FIGURE_EACH_PANEL */
-	FILE *data;          /* numbers only: blocks that two blank lines end */
-	FILE *variables;     /* gnuplot assignments: see the drawing_ functions */
+	size_t panel; /* for FIGURE_EACH_PANEL */
+	FILE *data; /* numbers only: blocks that two blank lines end */
+	FILE *variables; /* gnuplot assignments: see the drawing_ functions */
 	unsigned width, height; /* pixels at 96 to the inch; prepare sets them */
 };
 
@@ -43,9 +44,9 @@ void drawing_number(struct drawing *drawing, const char *name, double value);
 /* One picture that is there. */
 struct picture {
 	const struct figure *figure;
-	char stem[128];      /* OUT/STEM.svg and OUT/STEM.png */
+	char stem[128]; /* OUT/STEM.svg and OUT/STEM.png */
 	char title[256];
-	char alt[512];       /* what a person hears who cannot see it */
+	char alt[512]; /* what a person hears who cannot see it */
 	unsigned width, height;
 };
 
@@ -55,8 +56,8 @@ struct picture {
  * 0, or with a sentence in `why`: -ENOENT (no gnuplot: names the package; no run), -EINVAL (no such figure),
  * -EIO (gnuplot failed: its own words), -errno. What was drawn before an error stays.
  */
-int figures_make(const char *const *run_dirs, size_t n, const char *out_dir, const char *const *only,
-		 char *why, size_t why_bytes);
+int figures_make(const char *const *run_dirs, size_t n, const char *out_dir,
+		 const char *const *only, char *why, size_t why_bytes);
 
 /* The same from a model, with the list of what was drawn: the caller frees *pictures. */
 int figures_draw(const struct model *model, const char *out_dir, const char *const *only,

@@ -24,7 +24,8 @@ int run_load(const char *path, struct model_run *run, char *why, size_t why_byte
 	if (err)
 		return err;
 	if (!run->count) {
-		snprintf(why, why_bytes, "%s: nothing to show yet: no repetition has finished", run->path);
+		snprintf(why, why_bytes, "%s: nothing to show yet: no repetition has finished",
+			 run->path);
 		return -ENODATA;
 	}
 	/* the machine is shown where it is known: a run that was killed early has no such file */

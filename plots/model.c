@@ -151,8 +151,8 @@ static void series_name(const struct model *model, struct contender *series)
 	char full[1024], mark[32] = "";
 	if (runs)
 		snprintf(mark, sizeof(mark), " [%u]", series->run + 1);
-	snprintf(full, sizeof(full), "%s%s%s%s%s%s", series->base, specs && options ? options : "", page,
-		 backings ? " " : "", backings ? series->backing : "", mark);
+	snprintf(full, sizeof(full), "%s%s%s%s%s%s", series->base, specs && options ? options : "",
+		 page, backings ? " " : "", backings ? series->backing : "", mark);
 	copy_name(series->name, sizeof(series->name), full, 44);
 }
 
@@ -217,7 +217,8 @@ static int model_build(struct model *model)
 	return 0;
 }
 
-int model_load(const char *const *run_dirs, size_t n, struct model **out, char *why, size_t why_bytes)
+int model_load(const char *const *run_dirs, size_t n, struct model **out, char *why,
+	       size_t why_bytes)
 {
 	struct model *model = calloc(1, sizeof(*model));
 	int err = 0;
@@ -298,7 +299,10 @@ size_t panel_order(const struct model *model, size_t panel, unsigned threads, en
 			double value = sign * point->cell->metrics[metric].median;
 			at = 0;
 			while (at < *measured &&
-			       sign * model_point(model, order[at], panel, threads)->cell->metrics[metric].median <= value)
+			       sign * model_point(model, order[at], panel, threads)
+						       ->cell->metrics[metric]
+						       .median <=
+				       value)
 				at++;
 			memmove(&order[at + 1], &order[at], (n - 1 - at) * sizeof(*order));
 			(*measured)++;

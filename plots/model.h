@@ -15,7 +15,7 @@
 /* One run's directory, as read. */
 struct model_run {
 	char *path;
-	char name[96];       /* the directory's last part */
+	char name[96]; /* the directory's last part */
 	json_t *environment; /* NULL where environment.json is missing or unreadable */
 	struct record *records;
 	size_t count;
@@ -26,20 +26,20 @@ struct model_run {
 /* A line, a bar, a mark: told apart by everything that varies among the cells but workload and threads. */
 struct contender {
 	unsigned run;
-	char backend[512];   /* the spec */
+	char backend[512]; /* the spec */
 	size_t page_size;
 	char backing[8];
-	char base[96];       /* the backend's name alone: it fixes the colour */
-	char name[160];      /* for people: the base and what tells this series from its like */
+	char base[96]; /* the backend's name alone: it fixes the colour */
+	char name[160]; /* for people: the base and what tells this series from its like */
 	char caveats[256];
-	int floor;           /* the null backend: a reference, not a competitor */
+	int floor; /* the null backend: a reference, not a competitor */
 	struct style style;
 };
 
 struct panel {
-	char workload[512];  /* the spec */
-	char name[96];       /* for people: cut where it is long */
-	char slug[64];       /* for file names: lower-case letters, digits and '-', unique in the model */
+	char workload[512]; /* the spec */
+	char name[96]; /* for people: cut where it is long */
+	char slug[64]; /* for file names: lower-case letters, digits and '-', unique in the model */
 };
 
 struct point {
@@ -64,7 +64,8 @@ struct model {
  * Reads the runs' files and orders them. 0 and *out, or with a sentence in `why`: -ENOENT (no directory, no
  * records.jsonl), -ENODATA (no record in it), -EBADMSG, -ENOMEM.
  */
-int model_load(const char *const *run_dirs, size_t n, struct model **out, char *why, size_t why_bytes);
+int model_load(const char *const *run_dirs, size_t n, struct model **out, char *why,
+	       size_t why_bytes);
 void model_free(struct model *model);
 
 /* The point of a series in a panel; NULL if that cell is in no record. */

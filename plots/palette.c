@@ -11,18 +11,12 @@ static const struct {
 	const char *name;
 	struct style style;
 } known_styles[] = {
-	{ "null", { 0x8c8c8c, 1, 4 } },
-	{ "nt-pool", { 0x0072b2, 7, 0 } },
-	{ "segment-heap", { 0xd55e00, 5, 0 } },
-	{ "slub", { 0x009e73, 9, 0 } },
-	{ "magazine", { 0xcc79a7, 13, 0 } },
-	{ "vmem", { 0x882255, 11, 0 } },
-	{ "tlsf", { 0xe69f00, 15, 0 } },
-	{ "buddy", { 0x56b4e9, 5, 0 } },
-	{ "glibc", { 0x8a5a2b, 6, 1 } },
-	{ "mimalloc", { 0xaa3377, 4, 2 } },
-	{ "jemalloc", { 0x117733, 8, 1 } },
-	{ "tcmalloc", { 0x332288, 12, 3 } },
+	{ "null", { 0x8c8c8c, 1, 4 } },         { "nt-pool", { 0x0072b2, 7, 0 } },
+	{ "segment-heap", { 0xd55e00, 5, 0 } }, { "slub", { 0x009e73, 9, 0 } },
+	{ "magazine", { 0xcc79a7, 13, 0 } },    { "vmem", { 0x882255, 11, 0 } },
+	{ "tlsf", { 0xe69f00, 15, 0 } },        { "buddy", { 0x56b4e9, 5, 0 } },
+	{ "glibc", { 0x8a5a2b, 6, 1 } },        { "mimalloc", { 0xaa3377, 4, 2 } },
+	{ "jemalloc", { 0x117733, 8, 1 } },     { "tcmalloc", { 0x332288, 12, 3 } },
 	{ "tbbmalloc", { 0x999933, 10, 2 } },
 };
 

@@ -10,8 +10,8 @@
 
 struct style {
 	unsigned rgb; /* 0xrrggbb */
-	int point;    /* gnuplot's point type: the same shape in all its terminals */
-	int dash;     /* 0 solid; 1.. an entry of common.gp's dash table */
+	int point; /* gnuplot's point type: the same shape in all its terminals */
+	int dash; /* 0 solid; 1.. an entry of common.gp's dash table */
 };
 
 /* The look of a built-in backend or a known library; NULL for any other name. */

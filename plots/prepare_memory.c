@@ -9,7 +9,15 @@
 
 #define MIB 1048576.0
 
-enum cause { CAUSE_ROUNDING, CAUSE_HEADER, CAUSE_CACHED, CAUSE_FREE, CAUSE_FREE_PAGE, CAUSE_METADATA, CAUSES };
+enum cause {
+	CAUSE_ROUNDING,
+	CAUSE_HEADER,
+	CAUSE_CACHED,
+	CAUSE_FREE,
+	CAUSE_FREE_PAGE,
+	CAUSE_METADATA,
+	CAUSES
+};
 
 static const struct {
 	const char *column, *name;
@@ -53,7 +61,8 @@ static int memory_rows(const struct model *model, size_t run, size_t panel, stru
 	unsigned threads = panel_threads(model, panel);
 	struct csv_cell_columns columns;
 	int event = csv_column(csv, "event"), live = csv_column(csv, "live_bytes");
-	int committed = csv_column(csv, "committed_bytes"), resident = csv_column(csv, "resident_bytes");
+	int committed = csv_column(csv, "committed_bytes"),
+	    resident = csv_column(csv, "resident_bytes");
 	int repetition = csv_column(csv, "repetition"), cause[CAUSES], err = 0;
 
 	csv_cell_find(csv, &columns);
@@ -63,8 +72,9 @@ static int memory_rows(const struct model *model, size_t run, size_t panel, stru
 		for (size_t s = 0; s < model->series_count && !err; s++) {
 			const struct contender *series = &model->series[s];
 			if (series->run != run ||
-			    !csv_cell_is(csv, &columns, series->backend, model->panel[panel].workload,
-					 threads, series->page_size, series->backing))
+			    !csv_cell_is(csv, &columns, series->backend,
+					 model->panel[panel].workload, threads, series->page_size,
+					 series->backing))
 				continue;
 			struct memory_sample sample = { .event = csv_number(csv, event),
 							.live = csv_number(csv, live),
@@ -122,7 +132,8 @@ static void put(FILE *data, double value)
 }
 
 /* million events, live, committed, resident in MiB: a block a drawn panel */
-static void memory_block(struct drawing *drawing, const struct memory_series *m, double *most, double *last)
+static void memory_block(struct drawing *drawing, const struct memory_series *m, double *most,
+			 double *last)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		const struct memory_sample *sample = &m->samples[i];
@@ -131,7 +142,8 @@ static void memory_block(struct drawing *drawing, const struct memory_series *m,
 		put(drawing->data, sample->committed / MIB);
 		put(drawing->data, sample->resident / MIB);
 		putc('\n', drawing->data);
-		*most = fmax(*most, fmax(sample->live, fmax(sample->committed, sample->resident)) / MIB);
+		*most = fmax(*most,
+			     fmax(sample->live, fmax(sample->committed, sample->resident)) / MIB);
 		*last = fmax(*last, sample->event / 1e6);
 	}
 	if (!m->count)
@@ -163,21 +175,23 @@ int prepare_memory(struct drawing *drawing)
 		const struct point *point = model_point(model, order[k], drawing->panel, threads);
 		char note[64] = "";
 		if (k < measured)
-			snprintf(note, sizeof(note), "%.2f×", point->cell->metrics[METRIC_footprint_ratio].median);
+			snprintf(note, sizeof(note), "%.2f×",
+				 point->cell->metrics[METRIC_footprint_ratio].median);
 		fprintf(drawing->variables, "panel_series[%zu] = %u\n", k + 1, order[k] + 1);
 		drawing_array_text(drawing, "panel_note", k + 1, note);
 		enum cell_status status = point->cell->pass_status[PASS_MEMORY];
 		drawing_array_text(drawing, "panel_missing", k + 1,
-				   all[order[k]].count  ? "" :
-				   status == CELL_OK    ? "not measured" :
-							  cell_status_names[status]);
+				   all[order[k]].count ? ""
+				   : status == CELL_OK ? "not measured"
+						       : cell_status_names[status]);
 		drawn += all[order[k]].count > 0;
 		memory_block(drawing, &all[order[k]], &most, &last);
 	}
 	memory_free(model, all);
 	free(order);
 	drawing_text(drawing, "workload", model->panel[drawing->panel].name);
-	fprintf(drawing->variables, "threads = %u\nmost = %.6g\nlast = %.6g\n", threads, most, last);
+	fprintf(drawing->variables, "threads = %u\nmost = %.6g\nlast = %.6g\n", threads, most,
+		last);
 	drawing->height = (unsigned)(130 + (n + 3) / 4 * 215);
 	return drawn ? 0 : 1;
 }
@@ -268,6 +282,7 @@ int prepare_waste(struct drawing *drawing)
 	for (size_t p = 0; p < model->panels && !err; p++)
 		err = waste_panel(drawing, p, &rows);
 	fprintf(drawing->variables, "rows = %zu\n", rows);
-	drawing->height = (unsigned)(100 + (model->panels > 1 ? (model->panels + 1) / 2 : 1) * (78 + 26 * rows));
+	drawing->height = (unsigned)(100 + (model->panels > 1 ? (model->panels + 1) / 2 : 1) *
+						   (78 + 26 * rows));
 	return err ? err : rows ? 0 : 1;
 }

@@ -26,14 +26,15 @@ static void write_missing(struct drawing *drawing, size_t panel, size_t index, e
 			continue;
 		enum cell_status status = point->cell->pass_status[metric_table[metric].pass];
 		if (n + strlen(model->series[s].name) < 36)
-			snprintf(text + n, sizeof(text) - n, "%s%s %s", n ? ", " : "", model->series[s].name,
+			snprintf(text + n, sizeof(text) - n, "%s%s %s", n ? ", " : "",
+				 model->series[s].name,
 				 status == CELL_OK ? "null" : cell_status_names[status]);
 		else
 			more++;
 	}
 	if (more)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%u more", text[0] ? " and " : "",
-			 more);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%u more",
+			 text[0] ? " and " : "", more);
 	drawing_array_text(drawing, "panel_missing", index, text);
 }
 
@@ -78,8 +79,10 @@ static size_t throughput_panel(struct drawing *drawing, size_t panel, unsigned *
 		const struct point *point = model_point(model, order[rank], panel, threads);
 		const struct metric_summary *e = &point->cell->metrics[METRIC_ops_per_second];
 		if (rank < measured) {
-			fprintf(drawing->data, "%zu %.9g %.9g %.9g %u %d\n", rank + 1, e->median / MILLION,
-				e->interval.low / MILLION, e->interval.high / MILLION, order[rank] + 1, point->cell->pass_status[PASS_THROUGHPUT]);
+			fprintf(drawing->data, "%zu %.9g %.9g %.9g %u %d\n", rank + 1,
+				e->median / MILLION, e->interval.low / MILLION,
+				e->interval.high / MILLION, order[rank] + 1,
+				point->cell->pass_status[PASS_THROUGHPUT]);
 			most = fmax(most, e->interval.high / MILLION);
 		} else {
 			fprintf(drawing->data, "%zu NaN NaN -1 %u %d\n", rank + 1, order[rank] + 1,
@@ -89,7 +92,8 @@ static size_t throughput_panel(struct drawing *drawing, size_t panel, unsigned *
 	if (!n)
 		fputs("1 NaN NaN -1 1 0\n", drawing->data);
 	block_end(drawing->data);
-	fprintf(drawing->variables, "panel_rows[%zu] = %zu\npanel_most[%zu] = %.6g\npanel_threads[%zu] = %u\n",
+	fprintf(drawing->variables,
+		"panel_rows[%zu] = %zu\npanel_most[%zu] = %.6g\npanel_threads[%zu] = %u\n",
 		panel + 1, n ? n : 1, panel + 1, most > 0 ? most : 1, panel + 1, threads);
 	write_floor(drawing, panel, threads);
 	return measured;
@@ -106,15 +110,18 @@ int prepare_throughput(struct drawing *drawing)
 	prepare_series(drawing);
 	prepare_panels(drawing);
 	write_status_names(drawing);
-	fprintf(drawing->variables, "array panel_rows[%zu]\narray panel_most[%zu]\narray panel_floor[%zu]\n"
-		"array panel_threads[%zu]\n", model->panels, model->panels, model->panels, model->panels);
+	fprintf(drawing->variables,
+		"array panel_rows[%zu]\narray panel_most[%zu]\narray panel_floor[%zu]\n"
+		"array panel_threads[%zu]\n",
+		model->panels, model->panels, model->panels, model->panels);
 	for (size_t p = 0; p < model->panels; p++)
 		measured += throughput_panel(drawing, p, order);
 	free(order);
 	for (size_t s = 0; s < model->series_count; s++)
 		rows += !model->series[s].floor;
 	fprintf(drawing->variables, "rows = %zu\n", rows);
-	drawing->height = (unsigned)(76 + (model->panels > 1 ? (model->panels + 1) / 2 : 1) * (86 + 24 * rows));
+	drawing->height = (unsigned)(76 + (model->panels > 1 ? (model->panels + 1) / 2 : 1) *
+						  (86 + 24 * rows));
 	return measured ? 0 : 1;
 }
 
@@ -133,9 +140,11 @@ static size_t scaling_panel(struct drawing *drawing, size_t panel)
 			const struct point *point = model_point(model, s, panel, model->threads[t]);
 			if (!point_has(point, METRIC_ops_per_second))
 				continue;
-			const struct metric_summary *e = &point->cell->metrics[METRIC_ops_per_second];
-			fprintf(drawing->data, "%u %.9g %.9g %.9g\n", point->threads, e->median / MILLION,
-				e->interval.low / MILLION, e->interval.high / MILLION);
+			const struct metric_summary *e =
+				&point->cell->metrics[METRIC_ops_per_second];
+			fprintf(drawing->data, "%u %.9g %.9g %.9g\n", point->threads,
+				e->median / MILLION, e->interval.low / MILLION,
+				e->interval.high / MILLION);
 			if (t == 0 && !(guide >= e->median / MILLION))
 				guide = e->median / MILLION;
 			any++;
@@ -145,7 +154,8 @@ static size_t scaling_panel(struct drawing *drawing, size_t panel)
 		drawn += any > 1;
 		block_end(drawing->data);
 	}
-	fprintf(drawing->variables, isfinite(guide) ? "panel_guide[%zu] = %.9g\n" : "panel_guide[%zu] = NaN\n",
+	fprintf(drawing->variables,
+		isfinite(guide) ? "panel_guide[%zu] = %.9g\n" : "panel_guide[%zu] = NaN\n",
 		panel + 1, guide);
 	return drawn;
 }
@@ -173,9 +183,11 @@ int prepare_scaling(struct drawing *drawing)
 	prepare_series(drawing);
 	prepare_panels(drawing);
 	write_competitors(drawing);
-	fprintf(drawing->variables, "array panel_guide[%zu]\nthreads_least = %u\nthreads_most = %u\n"
-		"thread_counts = %zu\narray threads[%zu]\n", model->panels, model->threads[0],
-		model->threads[model->thread_counts - 1], model->thread_counts, model->thread_counts);
+	fprintf(drawing->variables,
+		"array panel_guide[%zu]\nthreads_least = %u\nthreads_most = %u\n"
+		"thread_counts = %zu\narray threads[%zu]\n",
+		model->panels, model->threads[0], model->threads[model->thread_counts - 1],
+		model->thread_counts, model->thread_counts);
 	for (size_t t = 0; t < model->thread_counts; t++)
 		fprintf(drawing->variables, "threads[%zu] = %u\n", t + 1, model->threads[t]);
 	drawing_array_begin(drawing, "panel_missing", model->panels);
@@ -190,13 +202,15 @@ int prepare_scaling(struct drawing *drawing)
 /* ---- tradeoff ---- */
 
 /* ratio, M ops/s of those that nobody beats in both: with the fastest first, who is leaner than all before */
-static void frontier_block(struct drawing *drawing, size_t panel, const unsigned *order, size_t measured)
+static void frontier_block(struct drawing *drawing, size_t panel, const unsigned *order,
+			   size_t measured)
 {
 	unsigned threads = panel_threads(drawing->model, panel);
 	double leanest = INFINITY;
 
 	for (size_t rank = 0; rank < measured; rank++) {
-		const struct point *point = model_point(drawing->model, order[rank], panel, threads);
+		const struct point *point = model_point(drawing->model, order[rank], panel,
+							threads);
 		double ratio = point->cell->metrics[METRIC_footprint_ratio].median;
 		if (!(ratio < leanest))
 			continue;
@@ -224,8 +238,9 @@ static size_t tradeoff_panel(struct drawing *drawing, size_t panel, unsigned *or
 		const struct metric_summary *ratio = &point->cell->metrics[METRIC_footprint_ratio];
 		if (!point_has(point, METRIC_footprint_ratio))
 			continue;
-		fprintf(drawing->data, "%.9g %.9g %.9g %.9g %.9g %.9g %u\n", ratio->median, ratio->interval.low,
-			ratio->interval.high, speed->median / MILLION, speed->interval.low / MILLION, speed->interval.high / MILLION,
+		fprintf(drawing->data, "%.9g %.9g %.9g %.9g %.9g %.9g %u\n", ratio->median,
+			ratio->interval.low, ratio->interval.high, speed->median / MILLION,
+			speed->interval.low / MILLION, speed->interval.high / MILLION,
 			order[rank] + 1);
 		most = fmax(most, speed->interval.high / MILLION);
 		range[0] = fmin(range[0], ratio->interval.low);
@@ -236,8 +251,8 @@ static size_t tradeoff_panel(struct drawing *drawing, size_t panel, unsigned *or
 		fputs("NaN NaN NaN NaN NaN NaN 1\n", drawing->data);
 	block_end(drawing->data);
 	frontier_block(drawing, panel, order, measured);
-	fprintf(drawing->variables, "panel_drawn[%zu] = %zu\npanel_most[%zu] = %.6g\n", panel + 1, drawn,
-		panel + 1, most);
+	fprintf(drawing->variables, "panel_drawn[%zu] = %zu\npanel_most[%zu] = %.6g\n", panel + 1,
+		drawn, panel + 1, most);
 	return drawn;
 }
 
@@ -253,8 +268,8 @@ int prepare_tradeoff(struct drawing *drawing)
 	prepare_series(drawing);
 	prepare_panels(drawing);
 	write_competitors(drawing);
-	fprintf(drawing->variables, "array panel_drawn[%zu]\narray panel_most[%zu]\n", model->panels,
-		model->panels);
+	fprintf(drawing->variables, "array panel_drawn[%zu]\narray panel_most[%zu]\n",
+		model->panels, model->panels);
 	drawing_array_begin(drawing, "panel_missing", model->panels);
 	for (size_t p = 0; p < model->panels; p++) {
 		drawn += tradeoff_panel(drawing, p, order, range);
@@ -272,7 +287,7 @@ int prepare_tradeoff(struct drawing *drawing)
 struct histogram {
 	struct bin {
 		double high_ns, count;
-	} *bins;
+	} * bins;
 	size_t count, room;
 };
 
@@ -337,7 +352,8 @@ static int latency_read(const struct model *model, size_t run, size_t panel, uns
 	err = csv_open(path, &csv);
 	if (err)
 		return err == -ENOENT || err == -EBADMSG ? 0 : err;
-	int op = csv_column(csv, "op"), high = csv_column(csv, "high_ns"), count = csv_column(csv, "count");
+	int op = csv_column(csv, "op"), high = csv_column(csv, "high_ns"),
+	    count = csv_column(csv, "count");
 	struct csv_cell_columns columns;
 	csv_cell_find(csv, &columns);
 	while (!err && csv_next(csv)) {
@@ -346,11 +362,12 @@ static int latency_read(const struct model *model, size_t run, size_t panel, uns
 			continue;
 		for (size_t s = 0; s < model->series_count && !err; s++) {
 			const struct contender *series = &model->series[s];
-			if (series->run == run &&
-			    csv_cell_is(csv, &columns, series->backend, model->panel[panel].workload,
-					threads, series->page_size, series->backing))
-				err = histogram_add(&histograms[2 * s + (csv_field(csv, op)[0] == 'f')],
-						    high_ns, samples);
+			if (series->run == run && csv_cell_is(csv, &columns, series->backend,
+							      model->panel[panel].workload, threads,
+							      series->page_size, series->backing))
+				err = histogram_add(
+					&histograms[2 * s + (csv_field(csv, op)[0] == 'f')],
+					high_ns, samples);
 		}
 	}
 	csv_close(csv);
@@ -392,8 +409,8 @@ int prepare_latency(struct drawing *drawing)
 	drawing_text(drawing, "workload", model->panel[drawing->panel].name);
 	drawing_array_begin(drawing, "panel_missing", 1);
 	write_missing(drawing, drawing->panel, 1, METRIC_alloc_ns_p50);
-	fprintf(drawing->variables, "threads = %u\nsmallest = %.3g\nleast = %.6g\nmost = %.6g\n", threads,
-		smallest, isfinite(least) ? least * 0.8 : 1, most);
+	fprintf(drawing->variables, "threads = %u\nsmallest = %.3g\nleast = %.6g\nmost = %.6g\n",
+		threads, smallest, isfinite(least) ? least * 0.8 : 1, most);
 	drawing->height = 540;
 	return err ? err : drawn ? 0 : 1;
 }

@@ -42,14 +42,17 @@ static void page_head(FILE *out, const struct model *model)
 {
 	char css[4300];
 
-	html(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-		  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-		  "<title>poolbench: %s</title>\n<style>\n",
+	html(out,
+	     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+	     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+	     "<title>poolbench: %s</title>\n<style>\n",
 	     model->run[0].name);
 	snprintf(css, sizeof(css), "%s/report.css", plots_directory());
 	html_file(out, css);
-	html(out, "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>%zu pool allocator%s under %zu workload%s</h1>\n"
-		  "<p class=\"soft\">poolbench, run%s",
+	html(out,
+	     "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>%zu pool allocator%s under %zu "
+	     "workload%s</h1>\n"
+	     "<p class=\"soft\">poolbench, run%s",
 	     competitors(model), competitors(model) == 1 ? "" : "s", model->panels,
 	     model->panels == 1 ? "" : "s", model->runs == 1 ? "" : "s");
 	for (size_t r = 0; r < model->runs; r++) {
@@ -60,11 +63,12 @@ static void page_head(FILE *out, const struct model *model)
 	html(out, "; threads:");
 	for (size_t t = 0; t < model->thread_counts; t++)
 		html(out, "%s %u", t ? "," : "", model->threads[t]);
-	html(out, "</p>\n<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#summary\">Summary</a></li>\n"
-		  "<li><a href=\"#figures\">Figures</a></li>\n<li><a href=\"#tables\">Tables</a></li>\n"
-		  "<li><a href=\"#machine\">The machine</a></li>\n"
-		  "<li><a href=\"#reproduce\">How to reproduce</a></li>\n"
-		  "<li><a href=\"#glossary\">What the numbers mean</a></li>\n</ul></nav>\n</header>\n");
+	html(out,
+	     "</p>\n<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#summary\">Summary</a></li>\n"
+	     "<li><a href=\"#figures\">Figures</a></li>\n<li><a href=\"#tables\">Tables</a></li>\n"
+	     "<li><a href=\"#machine\">The machine</a></li>\n"
+	     "<li><a href=\"#reproduce\">How to reproduce</a></li>\n"
+	     "<li><a href=\"#glossary\">What the numbers mean</a></li>\n</ul></nav>\n</header>\n");
 }
 
 static void page_picture(FILE *out, const struct picture *picture, const char *plots)
@@ -72,8 +76,10 @@ static void page_picture(FILE *out, const struct picture *picture, const char *p
 	char path[4400];
 
 	snprintf(path, sizeof(path), "%s/%s.svg", plots, picture->stem);
-	html(out, "<figure>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"%s\">\n<img alt=\"%s\" "
-		  "width=\"%u\" height=\"%u\" src=\"",
+	html(out,
+	     "<figure>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
+	     "aria-label=\"%s\">\n<img alt=\"%s\" "
+	     "width=\"%u\" height=\"%u\" src=\"",
 	     picture->title, picture->alt, picture->width, picture->height);
 	html_data_uri(out, path, "image/svg+xml");
 	html(out, "\">\n</div>\n</figure>\n");
@@ -88,15 +94,17 @@ static void page_figures(FILE *out, const struct picture *pictures, size_t count
 	if (!count || missing)
 		html(out, "<h2>Figures</h2>\n");
 	if (missing)
-		html(out, "<div class=\"warnings\" role=\"note\"><p><b>Not all figures were drawn.</b> %s</p></div>\n",
+		html(out,
+		     "<div class=\"warnings\" role=\"note\"><p><b>Not all figures were drawn.</b> "
+		     "%s</p></div>\n",
 		     missing);
 	else if (!count)
 		html(out, "<p>No cell has numbers to draw.</p>\n");
 	for (size_t i = 0; i < count; i++) {
 		if (pictures[i].figure != figure) {
 			figure = pictures[i].figure;
-			html(out, "<h2 id=\"figure-%s\">%s</h2>\n<p>%s</p>\n", figure->name, figure->title,
-			     figure->summary);
+			html(out, "<h2 id=\"figure-%s\">%s</h2>\n<p>%s</p>\n", figure->name,
+			     figure->title, figure->summary);
 		}
 		if (figure->flags & FIGURE_EACH_PANEL)
 			html(out, "<h3>%s</h3>\n", pictures[i].title);
@@ -106,7 +114,8 @@ static void page_figures(FILE *out, const struct picture *pictures, size_t count
 }
 
 static int page_write(const struct model *model, const struct picture *pictures, size_t count,
-		      const char *plots, const char *missing, const char *path, char *why, size_t why_bytes)
+		      const char *plots, const char *missing, const char *path, char *why,
+		      size_t why_bytes)
 {
 	char part[4400];
 	int err = 0;
@@ -140,8 +149,8 @@ static int page_write(const struct model *model, const struct picture *pictures,
 	return err;
 }
 
-int report_make_only(const char *const *run_dirs, size_t n, const char *out, const char *const *only, char *why,
-		     size_t why_bytes)
+int report_make_only(const char *const *run_dirs, size_t n, const char *out,
+		     const char *const *only, char *why, size_t why_bytes)
 {
 	char path[4300], plots[4300];
 	struct model *model;

@@ -14,11 +14,12 @@
  * 0, or with a sentence in `why` the errors of figures_make. Where only gnuplot failed or is missing (-ENOENT,
  * -EIO), the page is written all the same, with its tables, and says so. An old page is replaced whole.
  */
-int report_make(const char *const *run_dirs, size_t n, const char *out, char *why, size_t why_bytes);
+int report_make(const char *const *run_dirs, size_t n, const char *out, char *why,
+		size_t why_bytes);
 
 /* The same with these figures alone: names, ended by NULL; NULL for all. */
-int report_make_only(const char *const *run_dirs, size_t n, const char *out, const char *const *only, char *why,
-		     size_t why_bytes);
+int report_make_only(const char *const *run_dirs, size_t n, const char *out,
+		     const char *const *only, char *why, size_t why_bytes);
 
 /* Where report_make writes: fills `path`. */
 void report_path(const char *const *run_dirs, const char *out, char *path, size_t bytes);

@@ -32,7 +32,8 @@ static void entry(FILE *out, const char *name, const json_t *value)
 		html(out, "%s", (char[]){ *c == '_' ? ' ' : *c, '\0' });
 	html(out, "</dt><dd>");
 	if (json_is_array(value)) {
-		json_array_foreach(value, i, item) {
+		json_array_foreach(value, i, item)
+		{
 			html(out, "%s", i ? ", " : "");
 			if (json_is_object(item) || json_is_array(item)) {
 				char *text = json_dumps(item, JSON_COMPACT);
@@ -54,9 +55,10 @@ static void entries(FILE *out, const json_t *object, const char *prefix, int dep
 	const char *name;
 	json_t *value;
 
-	json_object_foreach((json_t *)object, name, value) {
+	json_object_foreach((json_t *)object, name, value)
+	{
 		char full[256];
-		snprintf(full, sizeof(full), "%s%s%s", prefix, prefix[0] ? " " : "", name);
+		snprintf(full, sizeof(full), "%.120s%s%.120s", prefix, prefix[0] ? " " : "", name);
 		if (json_is_object(value) && depth < MACHINE_DEPTH)
 			entries(out, value, full, depth + 1);
 		else
@@ -71,7 +73,8 @@ void report_machine(FILE *out, const struct model *model)
 		if (model->runs > 1)
 			html(out, "<h3>[%zu] %s</h3>\n", r + 1, model->run[r].name);
 		if (!json_is_object(model->run[r].environment)) {
-			html(out, "<p>Not recorded: <code>environment.json</code> is missing or unreadable.</p>\n");
+			html(out, "<p>Not recorded: <code>environment.json</code> is missing or "
+				  "unreadable.</p>\n");
 			continue;
 		}
 		html(out, "<dl>\n");
@@ -86,7 +89,8 @@ void report_machine(FILE *out, const struct model *model)
 /* For a POSIX shell: plain where nothing needs quotes. */
 static void shell_word(FILE *out, const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
 
 	if (*word && strspn(word, plain) == strlen(word)) {
 		html(out, "%s", word);
@@ -108,8 +112,10 @@ static void command_line(FILE *out, const struct model_run *run)
 	char why[256];
 
 	if (run_plan_read(run->path, &plan, why, sizeof(why))) {
-		html(out, "<p>The run's plan is not there (%s); the records' seed is <code>%zu</code>.</p>\n", why,
-		     (size_t)run->records[0].seed);
+		html(out,
+		     "<p>The run's plan is not there (%s); the records' seed is "
+		     "<code>%zu</code>.</p>\n",
+		     why, (size_t)run->records[0].seed);
 		return;
 	}
 	html(out, "<pre><code>poolbench run");
@@ -128,11 +134,13 @@ static void command_line(FILE *out, const struct model_run *run)
 
 void report_reproduce(FILE *out, const struct model *model)
 {
-	html(out, "<section id=\"reproduce\">\n<h2>How to reproduce</h2>\n<p>The same seed and options give the same "
+	html(out, "<section id=\"reproduce\">\n<h2>How to reproduce</h2>\n<p>The same seed and "
+		  "options give the same "
 		  "trace, byte for byte, on any machine; the times are this machine's.</p>\n");
 	for (size_t r = 0; r < model->runs; r++)
 		command_line(out, &model->run[r]);
-	html(out, "<p>This page and its figures again, from the run's files alone:</p>\n<pre><code>poolbench report");
+	html(out, "<p>This page and its figures again, from the run's files "
+		  "alone:</p>\n<pre><code>poolbench report");
 	for (size_t r = 0; r < model->runs; r++) {
 		html(out, " ");
 		shell_word(out, model->run[r].path);
@@ -142,22 +150,30 @@ void report_reproduce(FILE *out, const struct model *model)
 
 void report_glossary(FILE *out)
 {
-	html(out, "<section id=\"glossary\">\n<h2>What the numbers mean</h2>\n"
-		  "<p><b>ns/op</b> is the time of one alloc or free, the harness's own share in; <b>net</b> has the "
-		  "floor, the same trace through a backend that does nothing, taken off. An interval is the median's, "
-		  "from order statistics over fresh processes. <b>Live</b> is what callers hold, <b>committed</b> what "
-		  "the pool took, <b>resident</b> what the kernel says is in memory: three different numbers. A dash "
-		  "was not measured; it is never a zero.</p>\n"
-		  "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"All metrics\">\n<table>\n<thead><tr>"
-		  "<th scope=\"col\">metric</th><th scope=\"col\">unit</th><th scope=\"col\">better</th>"
-		  "<th scope=\"col\">meaning</th></tr></thead>\n<tbody>\n");
+	html(out,
+	     "<section id=\"glossary\">\n<h2>What the numbers mean</h2>\n"
+	     "<p><b>ns/op</b> is the time of one alloc or free, the harness's own share in; "
+	     "<b>net</b> has the "
+	     "floor, the same trace through a backend that does nothing, taken off. An interval is "
+	     "the median's, "
+	     "from order statistics over fresh processes. <b>Live</b> is what callers hold, "
+	     "<b>committed</b> what "
+	     "the pool took, <b>resident</b> what the kernel says is in memory: three different "
+	     "numbers. A dash "
+	     "was not measured; it is never a zero.</p>\n"
+	     "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"All "
+	     "metrics\">\n<table>\n<thead><tr>"
+	     "<th scope=\"col\">metric</th><th scope=\"col\">unit</th><th scope=\"col\">better</th>"
+	     "<th scope=\"col\">meaning</th></tr></thead>\n<tbody>\n");
 	for (size_t m = 0; m < METRIC_COUNT; m++) {
 		const struct metric_info *info = &metric_table[m];
-		html(out, "<tr><th scope=\"row\"><code>%s</code></th><td>%s</td><td>%s</td><td class=\"wrap\">%s</td></tr>\n",
+		html(out,
+		     "<tr><th scope=\"row\"><code>%s</code></th><td>%s</td><td>%s</td><td "
+		     "class=\"wrap\">%s</td></tr>\n",
 		     info->name, info->unit,
-		     info->better == BETTER_HIGHER ? "higher" :
-		     info->better == BETTER_LOWER  ? "lower" :
-						     "–",
+		     info->better == BETTER_HIGHER  ? "higher"
+		     : info->better == BETTER_LOWER ? "lower"
+						    : "–",
 		     info->help);
 	}
 	html(out, "</tbody></table></div>\n</section>\n");

@@ -6,13 +6,13 @@
 #include "html.h"
 #include "report.h"
 
-#define CANARY_NOISE 0.05  /* quartile range over median: a quiet machine stays well below */
+#define CANARY_NOISE 0.05 /* quartile range over median: a quiet machine stays well below */
 #define CELL_NOISE   0.10
 
 /* ---- the verdict ---- */
 
-static void cell_winner(FILE *out, const struct model *model, size_t panel, enum metric metric, double scale,
-			const char *unit, const char *label)
+static void cell_winner(FILE *out, const struct model *model, size_t panel, enum metric metric,
+			double scale, const char *unit, const char *label)
 {
 	unsigned threads = panel_threads(model, panel);
 	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
@@ -32,15 +32,16 @@ static void cell_winner(FILE *out, const struct model *model, size_t panel, enum
 	if (measured > 1) {
 		const struct point *next = model_point(model, order[1], panel, threads);
 		const struct metric_summary *second = &next->cell->metrics[metric];
-		int apart = metric_table[metric].better == BETTER_HIGHER ?
-				    first->interval.low > second->interval.high :
-				    first->interval.high < second->interval.low;
+		int apart = metric_table[metric].better == BETTER_HIGHER
+				    ? first->interval.low > second->interval.high
+				    : first->interval.high < second->interval.low;
 		int single = first->n < 2 || second->n < 2;
 		if (apart || single)
 			html(out, "; <span class=\"soft\">next %s, %.2f times that</span>",
 			     model->series[order[1]].name, second->median / first->median);
 		else
-			html(out, "; <span class=\"soft\">level with %s: their intervals overlap</span>",
+			html(out,
+			     "; <span class=\"soft\">level with %s: their intervals overlap</span>",
 			     model->series[order[1]].name);
 	}
 	html(out, "</td>");
@@ -49,24 +50,32 @@ static void cell_winner(FILE *out, const struct model *model, size_t panel, enum
 
 static void verdict_table(FILE *out, const struct model *model)
 {
-	html(out, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"The best of each workload\">\n"
-		  "<table class=\"verdict\">\n<caption>The best of each workload, at its most threads; the floor does not compete."
-		  "</caption>\n<thead><tr><th scope=\"col\">workload</th><th scope=\"col\" class=\"n\">threads</th>"
-		  "<th scope=\"col\">fastest</th><th scope=\"col\">leanest (peak resident over peak live)</th>"
+	html(out, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"The best of "
+		  "each workload\">\n"
+		  "<table class=\"verdict\">\n<caption>The best of each workload, at its most "
+		  "threads; the floor does not compete."
+		  "</caption>\n<thead><tr><th scope=\"col\">workload</th><th scope=\"col\" "
+		  "class=\"n\">threads</th>"
+		  "<th scope=\"col\">fastest</th><th scope=\"col\">leanest (peak resident over "
+		  "peak live)</th>"
 		  "<th scope=\"col\">steadiest alloc (p99.9)</th></tr></thead>\n<tbody>\n");
 	for (size_t p = 0; p < model->panels; p++) {
-		html(out, "<tr><th scope=\"row\" class=\"wrap\">%s</th><td class=\"n\" data-label=\"threads\">%u</td>", model->panel[p].name,
-		     panel_threads(model, p));
+		html(out,
+		     "<tr><th scope=\"row\" class=\"wrap\">%s</th><td class=\"n\" "
+		     "data-label=\"threads\">%u</td>",
+		     model->panel[p].name, panel_threads(model, p));
 		cell_winner(out, model, p, METRIC_ops_per_second, 1e6, " M ops/s", "fastest");
 		cell_winner(out, model, p, METRIC_footprint_ratio, 1, "×", "leanest");
-		cell_winner(out, model, p, METRIC_alloc_ns_p99_9, 1, " ns", "steadiest alloc, p99.9");
+		cell_winner(out, model, p, METRIC_alloc_ns_p99_9, 1, " ns",
+			    "steadiest alloc, p99.9");
 		html(out, "</tr>\n");
 	}
 	html(out, "</tbody></table></div>\n");
 }
 
 /* "slub is fastest in 3 of 5 workloads", for whoever is best most often. */
-static void verdict_sentence(FILE *out, const struct model *model, enum metric metric, const char *what)
+static void verdict_sentence(FILE *out, const struct model *model, enum metric metric,
+			     const char *what)
 {
 	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
 	unsigned *wins = calloc(model->series_count + 1, sizeof(*wins));
@@ -85,8 +94,8 @@ static void verdict_sentence(FILE *out, const struct model *model, enum metric m
 			best = s;
 	}
 	if (decided)
-		html(out, "<b>%s</b> is %s in %u of %u workload%s. ", model->series[best].name, what, wins[best],
-		     decided, decided == 1 ? "" : "s");
+		html(out, "<b>%s</b> is %s in %u of %u workload%s. ", model->series[best].name,
+		     what, wins[best], decided, decided == 1 ? "" : "s");
 	free(order);
 	free(wins);
 }
@@ -102,7 +111,8 @@ static int same_failure(const struct point *a, const struct point *b)
 static int said_before(const struct model *model, size_t index)
 {
 	for (size_t i = 0; i < index; i++) {
-		if (model->point[i].cell->status != CELL_OK && same_failure(&model->point[i], &model->point[index]))
+		if (model->point[i].cell->status != CELL_OK &&
+		    same_failure(&model->point[i], &model->point[index]))
 			return 1;
 	}
 	return 0;
@@ -121,8 +131,9 @@ static void failure_item(FILE *out, const struct model *model, size_t index)
 		if (other->cell->status == CELL_OK || !same_failure(point, other))
 			continue;
 		if (++cells <= 6)
-			html(out, "%s%s, %u thread%s", cells > 1 ? "; " : "", model->panel[other->panel].name,
-			     other->threads, other->threads == 1 ? "" : "s");
+			html(out, "%s%s, %u thread%s", cells > 1 ? "; " : "",
+			     model->panel[other->panel].name, other->threads,
+			     other->threads == 1 ? "" : "s");
 	}
 	if (cells > 6)
 		html(out, "; and %u more cells", cells - 6);
@@ -139,7 +150,9 @@ static void failures(FILE *out, const struct model *model)
 		html(out, "<p>All %zu cells were measured.</p>\n", model->points);
 		return;
 	}
-	html(out, "<div class=\"warnings\" role=\"note\">\n<p><b>%zu of %zu cells have no full result.</b></p>\n<ul>\n",
+	html(out,
+	     "<div class=\"warnings\" role=\"note\">\n<p><b>%zu of %zu cells have no full "
+	     "result.</b></p>\n<ul>\n",
 	     bad, model->points);
 	for (size_t i = 0; i < model->points; i++) {
 		if (model->point[i].cell->status != CELL_OK && !said_before(model, i))
@@ -172,9 +185,13 @@ static void noise_items(FILE *out, const struct model *model)
 		double arithmetic = canary_noise(&model->run[r], METRIC_canary_arithmetic_ns);
 		double memory = canary_noise(&model->run[r], METRIC_canary_memory_ns);
 		if (arithmetic > CANARY_NOISE || memory > CANARY_NOISE)
-			html(out, "<li><b>A noisy machine.</b> The canaries, loops that do the same in every process, "
-				  "varied by %.0f %% (arithmetic) and %.0f %% (memory) between quartiles in %s. Small "
-				  "differences are not to be trusted: <code>poolbench ab</code> pairs and interleaves.</li>\n",
+			html(out,
+			     "<li><b>A noisy machine.</b> The canaries, loops that do the same in "
+			     "every process, "
+			     "varied by %.0f %% (arithmetic) and %.0f %% (memory) between "
+			     "quartiles in %s. Small "
+			     "differences are not to be trusted: <code>poolbench ab</code> pairs "
+			     "and interleaves.</li>\n",
 			     100 * arithmetic, 100 * memory, model->run[r].name);
 		for (size_t i = 0; i < model->run[r].count; i++) {
 			unlocked += model->run[r].records[i].nonpaged_locked == 0;
@@ -188,18 +205,25 @@ static void noise_items(FILE *out, const struct model *model)
 		noisy += m->n > 3 && (m->q3 - m->q1) / m->median > CELL_NOISE;
 	}
 	if (noisy)
-		html(out, "<li>%u of %u cells vary by more than 10 %% between quartiles of their repetitions.</li>\n",
+		html(out,
+		     "<li>%u of %u cells vary by more than 10 %% between quartiles of their "
+		     "repetitions.</li>\n",
 		     noisy, cells);
 	if (few)
-		html(out, "<li>%u of %u cells have fewer than 6 repetitions: their interval is the whole range, and "
-			  "that is less than 95 %% sure (93.75 %% for 5, 75 %% for 3).</li>\n",
+		html(out,
+		     "<li>%u of %u cells have fewer than 6 repetitions: their interval is the "
+		     "whole range, and "
+		     "that is less than 95 %% sure (93.75 %% for 5, 75 %% for 3).</li>\n",
 		     few, cells);
 	if (unlocked)
-		html(out, "<li>Nonpaged pages were faulted in but not locked in %u of the processes: the lock limit "
-			  "(<code>ulimit -l</code>) is too low.</li>\n",
+		html(out,
+		     "<li>Nonpaged pages were faulted in but not locked in %u of the processes: "
+		     "the lock limit "
+		     "(<code>ulimit -l</code>) is too low.</li>\n",
 		     unlocked);
 	if (unbound)
-		html(out, "<li>Threads were not bound to processors in %u of the processes.</li>\n", unbound);
+		html(out, "<li>Threads were not bound to processors in %u of the processes.</li>\n",
+		     unbound);
 }
 
 static void caveat_items(FILE *out, const struct model *model)
@@ -236,8 +260,11 @@ void report_summary(FILE *out, const struct model *model)
 		caveat_items(notes, model);
 		fclose(notes);
 		if (bytes)
-			fprintf(out, "<div class=\"notes\" role=\"note\">\n<p><b>Read the numbers with this in mind.</b></p>\n"
-				     "<ul>\n%s</ul>\n</div>\n", items);
+			fprintf(out,
+				"<div class=\"notes\" role=\"note\">\n<p><b>Read the numbers with "
+				"this in mind.</b></p>\n"
+				"<ul>\n%s</ul>\n</div>\n",
+				items);
 		free(items);
 	}
 	html(out, "</section>\n");

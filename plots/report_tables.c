@@ -14,7 +14,7 @@ static const struct result_column {
 	enum metric metric;
 	double scale;
 	const char *format; /* of a number divided by scale */
-	int interval;       /* with its confidence interval */
+	int interval; /* with its confidence interval */
 } result_columns[] = {
 	{ "M ops/s", METRIC_ops_per_second, 1e6, "%.2f", 1 },
 	{ "ns/op", METRIC_ns_per_op, 1, "%.1f", 0 },
@@ -45,8 +45,8 @@ static double best_of(const struct model *model, size_t panel, unsigned threads,
 	return best;
 }
 
-static void number_cell(FILE *out, const struct result_column *column, const struct metric_summary *m,
-			int is_best)
+static void number_cell(FILE *out, const struct result_column *column,
+			const struct metric_summary *m, int is_best)
 {
 	if (!isfinite(m->median)) {
 		html(out, "<td class=\"n soft\"><abbr title=\"not measured\">–</abbr></td>");
@@ -65,8 +65,8 @@ static void number_cell(FILE *out, const struct result_column *column, const str
 	html(out, "</td>");
 }
 
-static void result_row(FILE *out, const struct model *model, const struct point *point, const double *best,
-		       const int *shown, int group)
+static void result_row(FILE *out, const struct model *model, const struct point *point,
+		       const double *best, const int *shown, int group)
 {
 	const struct contender *series = &model->series[point->series];
 	const struct cell_summary *cell = point->cell;
@@ -74,13 +74,15 @@ static void result_row(FILE *out, const struct model *model, const struct point 
 
 	snprintf(colour, sizeof(colour), "#%06x", series->style.rgb & 0xffffffu);
 	fprintf(out, "<tr class=\"%s%s\">", series->floor ? "floor " : "", group ? "group" : "");
-	html(out, "<th scope=\"row\"><span class=\"swatch\" style=\"background:%s\"></span>%s%s</th>", colour,
-	     series->name, series->floor ? " (the floor)" : "");
+	html(out,
+	     "<th scope=\"row\"><span class=\"swatch\" style=\"background:%s\"></span>%s%s</th>",
+	     colour, series->name, series->floor ? " (the floor)" : "");
 	html(out, "<td class=\"n\">%u</td>", point->threads);
 	for (size_t c = 0; c < RESULT_COLUMNS; c++) {
 		const struct metric_summary *m = &cell->metrics[result_columns[c].metric];
 		if (shown[c])
-			number_cell(out, &result_columns[c], m, !series->floor && m->median == best[c]);
+			number_cell(out, &result_columns[c], m,
+				    !series->floor && m->median == best[c]);
 	}
 	if (cell->status == CELL_OK)
 		html(out, "<td>OK</td></tr>\n");
@@ -103,7 +105,8 @@ static void result_group(FILE *out, const struct model *model, size_t panel, uns
 		best[c] = best_of(model, panel, threads, result_columns[c].metric);
 	n = panel_order(model, panel, threads, METRIC_ops_per_second, order, &measured);
 	for (size_t i = 0; i < n; i++)
-		result_row(out, model, model_point(model, order[i], panel, threads), best, shown, i == 0);
+		result_row(out, model, model_point(model, order[i], panel, threads), best, shown,
+			   i == 0);
 	for (size_t s = 0; s < model->series_count; s++) {
 		const struct point *point = model_point(model, s, panel, threads);
 		if (model->series[s].floor && point)
@@ -122,8 +125,10 @@ static void result_table(FILE *out, const struct model *model, size_t panel)
 			shown[c] |= model->point[i].panel == panel &&
 				    point_has(&model->point[i], result_columns[c].metric);
 	}
-	html(out, "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Results of %s\">\n"
-		  "<table>\n<caption>Medians over the repetitions",
+	html(out,
+	     "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
+	     "aria-label=\"Results of %s\">\n"
+	     "<table>\n<caption>Medians over the repetitions",
 	     model->panel[panel].name, model->panel[panel].name);
 	if (strcmp(model->panel[panel].name, model->panel[panel].workload) != 0)
 		html(out, " of <code>%s</code>", model->panel[panel].workload);
@@ -131,7 +136,8 @@ static void result_table(FILE *out, const struct model *model, size_t panel)
 		  "<th scope=\"col\">backend</th><th scope=\"col\" class=\"n\">threads</th>");
 	for (size_t c = 0; c < RESULT_COLUMNS; c++) {
 		if (shown[c])
-			html(out, "<th scope=\"col\" class=\"n\">%s%s</th>", result_columns[c].heading,
+			html(out, "<th scope=\"col\" class=\"n\">%s%s</th>",
+			     result_columns[c].heading,
 			     result_columns[c].interval ? " (95 % interval)" : "");
 	}
 	html(out, "<th scope=\"col\">status</th></tr></thead>\n<tbody>\n");
@@ -166,7 +172,8 @@ static const struct record *counters_of(const struct model *model, const struct 
 	return NULL;
 }
 
-static void counter_row(FILE *out, const struct record *const *records, size_t panels, const char *name)
+static void counter_row(FILE *out, const struct record *const *records, size_t panels,
+			const char *name)
 {
 	html(out, "<tr><th scope=\"row\">%s</th>", name);
 	for (size_t p = 0; p < panels; p++) {
@@ -194,8 +201,10 @@ static void counter_table(FILE *out, const struct model *model, size_t series)
 		any += records[p] != NULL;
 	}
 	if (any) {
-		html(out, "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Counters of "
-			  "%s\">\n<table>\n<thead><tr><th scope=\"col\">counter</th>",
+		html(out,
+		     "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
+		     "aria-label=\"Counters of "
+		     "%s\">\n<table>\n<thead><tr><th scope=\"col\">counter</th>",
 		     model->series[series].name, model->series[series].name);
 		for (size_t p = 0; p < model->panels; p++)
 			html(out, "<th scope=\"col\" class=\"n\">%s</th>", model->panel[p].name);
@@ -205,12 +214,14 @@ static void counter_table(FILE *out, const struct model *model, size_t series)
 			for (unsigned c = 0; records[p] && c < records[p]->counters; c++) {
 				int before = 0;
 				for (size_t q = 0; q < p; q++) {
-					for (unsigned d = 0; records[q] && d < records[q]->counters; d++)
+					for (unsigned d = 0; records[q] && d < records[q]->counters;
+					     d++)
 						before |= strcmp(records[q]->counter[d].name,
 								 records[p]->counter[c].name) == 0;
 				}
 				if (!before)
-					counter_row(out, records, model->panels, records[p]->counter[c].name);
+					counter_row(out, records, model->panels,
+						    records[p]->counter[c].name);
 			}
 		}
 		html(out, "</tbody></table></div>\n");
@@ -230,7 +241,11 @@ void report_counters(FILE *out, const struct model *model)
 		counter_table(text, model, s);
 	fclose(text);
 	if (bytes)
-		fprintf(out, "<section id=\"counters\">\n<h2>The backends' own counters</h2>\n<p>What each design "
-			     "counts of itself, in one repetition at the most threads.</p>\n%s</section>\n", tables);
+		fprintf(out,
+			"<section id=\"counters\">\n<h2>The backends' own counters</h2>\n<p>What "
+			"each design "
+			"counts of itself, in one repetition at the most "
+			"threads.</p>\n%s</section>\n",
+			tables);
 	free(tables);
 }

@@ -46,7 +46,8 @@ static void row(FILE *out, const struct model *model, const struct point *point,
 	number(out, 10, 0, m[METRIC_alloc_ns_p99].median, "");
 	number(out, 11, 2, m[METRIC_footprint_ratio].median, "x");
 	if (point->cell->status != CELL_OK)
-		fprintf(out, "  %s: %s", cell_status_names[point->cell->status], point->cell->reason);
+		fprintf(out, "  %s: %s", cell_status_names[point->cell->status],
+			point->cell->reason);
 	putc('\n', out);
 }
 
@@ -55,9 +56,11 @@ static void block(FILE *out, const struct model *model, size_t panel, unsigned *
 	unsigned threads = panel_threads(model, panel);
 	size_t measured, n;
 
-	fprintf(out, "\n%s, %u thread%s\n", model->panel[panel].name, threads, threads == 1 ? "" : "s");
+	fprintf(out, "\n%s, %u thread%s\n", model->panel[panel].name, threads,
+		threads == 1 ? "" : "s");
 	padded(out, "backend", width);
-	fprintf(out, "%10s  %18s%9s%10s%11s\n", "M ops/s", "95 % interval", "net ns", "alloc p99", "footprint");
+	fprintf(out, "%10s  %18s%9s%10s%11s\n", "M ops/s", "95 % interval", "net ns", "alloc p99",
+		"footprint");
 	n = panel_order(model, panel, threads, METRIC_ops_per_second, order, &measured);
 	for (size_t i = 0; i < n; i++)
 		row(out, model, model_point(model, order[i], panel, threads), width);
@@ -95,7 +98,8 @@ static json_t *metrics_json(const struct cell_summary *cell)
 
 	for (size_t m = 0; m < METRIC_COUNT; m++) {
 		const struct metric_summary *summary = &cell->metrics[m];
-		json_t *value = summary->n ? json_pack("{so so so sI}", "median", json_finite(summary->median), "low",
+		json_t *value = summary->n ? json_pack("{so so so sI}", "median",
+						       json_finite(summary->median), "low",
 						       json_finite(summary->interval.low), "high",
 						       json_finite(summary->interval.high), "n",
 						       (json_int_t)summary->n)
@@ -107,12 +111,14 @@ static json_t *metrics_json(const struct cell_summary *cell)
 
 static json_t *cell_json(const struct cell_summary *cell)
 {
-	return json_pack("{so so so sI sI so ss so so so}", "backend", json_text(cell->cell.backend),
-			 "display_name", json_text(cell->display_name), "workload", json_text(cell->cell.workload),
+	return json_pack("{so so so sI sI so ss so so so}", "backend",
+			 json_text(cell->cell.backend), "display_name",
+			 json_text(cell->display_name), "workload", json_text(cell->cell.workload),
 			 "threads", (json_int_t)cell->cell.threads, "page_size",
-			 (json_int_t)cell->cell.page_size, "backing", json_text(cell->cell.backing), "status",
-			 cell_status_names[cell->status], "reason", json_text(cell->reason), "caveats",
-			 json_text(cell->caveats), "metrics", metrics_json(cell));
+			 (json_int_t)cell->cell.page_size, "backing", json_text(cell->cell.backing),
+			 "status", cell_status_names[cell->status], "reason",
+			 json_text(cell->reason), "caveats", json_text(cell->caveats), "metrics",
+			 metrics_json(cell));
 }
 
 int summary_json_print(FILE *out, const char *run_dir, char *why, size_t why_bytes)
@@ -127,10 +133,11 @@ int summary_json_print(FILE *out, const char *run_dir, char *why, size_t why_byt
 	}
 	for (size_t i = 0; i < model->run[0].cell_count; i++)
 		json_array_append_new(cells, cell_json(&model->run[0].cells[i]));
-	document = json_pack("{si so so}", "schema", RECORD_SCHEMA, "run", json_text(model->run[0].path), "cells",
-			     cells);
+	document = json_pack("{si so so}", "schema", RECORD_SCHEMA, "run",
+			     json_text(model->run[0].path), "cells", cells);
 	model_free(model);
-	if (!document || json_dumpf(document, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) || putc('\n', out) == EOF) {
+	if (!document || json_dumpf(document, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) ||
+	    putc('\n', out) == EOF) {
 		snprintf(why, why_bytes, "the summary could not be written");
 		err = -EIO;
 	}

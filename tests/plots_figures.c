@@ -113,8 +113,10 @@ static void test_every_figure_is_drawn(void **state)
 /* Every backend is named, every failure is said, in the pictures where it matters. */
 static void test_nobody_is_silently_absent(void **state)
 {
-	static const char *const names[] = { "nt-pool", "segment-heap", "slub", "magazine", "tlsf", "buddy", "glibc",
-					     "jemalloc", "mimalloc", "CRASHED", "SKIPPED", "UNTRUSTED", "TIMEOUT" };
+	static const char *const names[] = { "nt-pool",  "segment-heap", "slub",    "magazine",
+					     "tlsf",     "buddy",        "glibc",   "jemalloc",
+					     "mimalloc", "CRASHED",      "SKIPPED", "UNTRUSTED",
+					     "TIMEOUT" };
 	static const char *const only[] = { "throughput", "scaling", "tradeoff", NULL };
 	size_t count;
 
@@ -213,14 +215,17 @@ static void test_errors_name_the_thing(void **state)
 
 static void test_looks_are_told_apart(void **state)
 {
-	static const char *const names[] = { "null", "nt-pool", "segment-heap", "slub", "magazine", "vmem", "tlsf",
-					     "buddy", "glibc", "mimalloc", "jemalloc", "tcmalloc", "tbbmalloc" };
+	static const char *const names[] = { "null",     "nt-pool",  "segment-heap", "slub",
+					     "magazine", "vmem",     "tlsf",         "buddy",
+					     "glibc",    "mimalloc", "jemalloc",     "tcmalloc",
+					     "tbbmalloc" };
 	const size_t known = sizeof(names) / sizeof(names[0]);
 	const struct style *all[25];
 
 	(void)state;
 	for (size_t i = 0; i < 25; i++) {
-		all[i] = i < known ? style_of_known(names[i]) : style_of_stranger((unsigned)(i - known));
+		all[i] = i < known ? style_of_known(names[i])
+				   : style_of_stranger((unsigned)(i - known));
 		assert_non_null(all[i]);
 		for (size_t k = 0; k < i; k++)
 			assert_int_not_equal(all[i]->rgb, all[k]->rgb);
@@ -284,10 +289,14 @@ static void test_csv(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_figure_is_drawn), cmocka_unit_test(test_nobody_is_silently_absent),
-		cmocka_unit_test(test_hostile_names),         cmocka_unit_test(test_nothing_but_failures),
-		cmocka_unit_test(test_without_gnuplot),       cmocka_unit_test(test_errors_name_the_thing),
-		cmocka_unit_test(test_looks_are_told_apart),  cmocka_unit_test(test_colours_stay),
+		cmocka_unit_test(test_every_figure_is_drawn),
+		cmocka_unit_test(test_nobody_is_silently_absent),
+		cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_nothing_but_failures),
+		cmocka_unit_test(test_without_gnuplot),
+		cmocka_unit_test(test_errors_name_the_thing),
+		cmocka_unit_test(test_looks_are_told_apart),
+		cmocka_unit_test(test_colours_stay),
 		cmocka_unit_test(test_csv),
 	};
 

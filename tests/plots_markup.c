@@ -57,7 +57,8 @@ static const char *markup_tag(struct markup *markup, int html)
 			return "elements nest too deep";
 		strcpy(markup->open[markup->depth++], name);
 		if (html && strcmp(name, "style") == 0)
-			markup->at = strstr(markup->at, "</style>") ? strstr(markup->at, "</style>") : markup->at;
+			markup->at = strstr(markup->at, "</style>") ? strstr(markup->at, "</style>")
+								    : markup->at;
 	}
 	return NULL;
 }

@@ -62,12 +62,14 @@ static size_t occurrences(const char *text, const char *what)
 /* Nothing is loaded from anywhere: a src is data, a href is in the page. */
 static void check_self_contained(const char *page)
 {
-	static const char *const attributes[] = { " src=\"", " href=\"", "url(", "@import", "<script", "<link",
+	static const char *const attributes[] = { " src=\"", " href=\"", "url(",
+						  "@import", "<script",  "<link",
 						  "<iframe", " srcset=", " action=" };
 	static const char *const allowed[] = { "data:image/svg+xml;base64,", "#" };
 
 	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
-		for (const char *at = strstr(page, attributes[i]); at; at = strstr(at + 1, attributes[i])) {
+		for (const char *at = strstr(page, attributes[i]); at;
+		     at = strstr(at + 1, attributes[i])) {
 			const char *value = at + strlen(attributes[i]);
 			if (i > 1 || strncmp(value, allowed[i], strlen(allowed[i])) != 0)
 				fail_msg("the page needs %.60s", at);
@@ -77,7 +79,8 @@ static void check_self_contained(const char *page)
 
 static void check_page(const char *page)
 {
-	static const char *const sections[] = { "summary", "figures", "tables", "machine", "reproduce", "glossary" };
+	static const char *const sections[] = { "summary", "figures",   "tables",
+						"machine", "reproduce", "glossary" };
 	char why[200] = "";
 
 	if (!markup_balanced(page, 1, why, sizeof(why)))
@@ -135,7 +138,8 @@ static void test_hostile_names(void **state)
 	check_page(page);
 	assert_null(strstr(page, "<script"));
 	assert_null(strstr(page, "<b>plugin"));
-	assert_non_null(strstr(page, "it&#39;s_a &quot;bad&quot; &lt;b&gt;plugin&lt;/b&gt;`false`@x{^2}"));
+	assert_non_null(
+		strstr(page, "it&#39;s_a &quot;bad&quot; &lt;b&gt;plugin&lt;/b&gt;`false`@x{^2}"));
 	free(page);
 }
 
@@ -212,7 +216,8 @@ static void test_table(void **state)
 	assert_int_equal(json_array_size(json_object_get(document, "cells")), 100);
 	json_decref(document);
 	free(text);
-	assert_int_equal(summary_table_print(stderr, "/nonexistent/run", why, sizeof(why)), -ENOENT);
+	assert_int_equal(summary_table_print(stderr, "/nonexistent/run", why, sizeof(why)),
+			 -ENOENT);
 }
 
 static void test_escaping(void **state)
@@ -222,7 +227,8 @@ static void test_escaping(void **state)
 	FILE *out = open_memstream(&text, &bytes);
 
 	(void)state;
-	html(out, "<b title=\"%s\">%u %% %zu %.2f</b>", "a<b>&\"'\x01\xff\xc3\xa9\xed\xa0\x80", 7u, (size_t)8, 1.5);
+	html(out, "<b title=\"%s\">%u %% %zu %.2f</b>", "a<b>&\"'\x01\xff\xc3\xa9\xed\xa0\x80", 7u,
+	     (size_t)8, 1.5);
 	fclose(out);
 	assert_string_equal(text, "<b title=\"a&lt;b&gt;&amp;&quot;&#39; \xef\xbf\xbd\xc3\xa9"
 				  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\">7 % 8 1.50</b>");
@@ -232,9 +238,12 @@ static void test_escaping(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole_run),         cmocka_unit_test(test_hostile_names),
-		cmocka_unit_test(test_nothing_but_failures), cmocka_unit_test(test_runs_side_by_side),
-		cmocka_unit_test(test_without_gnuplot),   cmocka_unit_test(test_table),
+		cmocka_unit_test(test_whole_run),
+		cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_nothing_but_failures),
+		cmocka_unit_test(test_runs_side_by_side),
+		cmocka_unit_test(test_without_gnuplot),
+		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_escaping),
 	};
 

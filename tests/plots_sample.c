@@ -39,14 +39,16 @@ static const struct sample_backend hostile_backends[] = {
 	{ "slub", "slub", 96, 1.35, 1 },
 	{ "slub:order=3", "slub", 91, 1.25, 1 },
 };
-static const char *const hostile_workloads[] = { HOSTILE_WORKLOAD, "irp-storm", "irp-storm:depth=1" };
+static const char *const hostile_workloads[] = { HOSTILE_WORKLOAD, "irp-storm",
+						 "irp-storm:depth=1" };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A number in [-1, 1) that depends on its arguments alone. */
 static double wobble(unsigned a, unsigned b, unsigned c)
 {
-	uint64_t x = a * 0x9e3779b97f4a7c15u + b * 0xbf58476d1ce4e5b9u + c * 0x94d049bb133111ebu + 1;
+	uint64_t x = a * 0x9e3779b97f4a7c15u + b * 0xbf58476d1ce4e5b9u + c * 0x94d049bb133111ebu +
+		     1;
 
 	x ^= x >> 31;
 	x *= 0xd6e8feb86659fd93u;
@@ -69,9 +71,11 @@ static void fill_latency(struct result *result, double ns)
 			double beyond = 0.985 / (1 + pow(x, 8)) + 0.015 / (1 + pow(x / 20, 1.8));
 			uint64_t stay = i + 1 < BINS ? (uint64_t)(400000 * beyond) : 0;
 			if (stay < left)
-				result->latency[result->latency_bins++] = (struct latency_bin){
-					.op = op ? 'f' : 'a', .low_ns = low, .high_ns = high, .count = left - stay
-				};
+				result->latency[result->latency_bins++] =
+					(struct latency_bin){ .op = op ? 'f' : 'a',
+							      .low_ns = low,
+							      .high_ns = high,
+							      .count = left - stay };
 			left = stay < left ? stay : left;
 			low = high;
 		}
@@ -82,7 +86,8 @@ static void fill_latency(struct result *result, double ns)
 	}
 }
 
-static void fill_memory(struct result *result, const struct sample_backend *backend, double ratio, unsigned w)
+static void fill_memory(struct result *result, const struct sample_backend *backend, double ratio,
+			unsigned w)
 {
 	enum { POINTS = 200 };
 	double *metrics = result->record.metrics, high = 0, live_peak = 48 * MIB;
@@ -90,8 +95,9 @@ static void fill_memory(struct result *result, const struct sample_backend *back
 	result->memory = calloc(POINTS, sizeof(*result->memory));
 	for (unsigned i = 0; i < POINTS && result->memory; i++) {
 		double phase = i / (POINTS - 1.0);
-		double shape = phase < 0.93 ? fmin(1, phase * 5) * (0.75 + 0.25 * sin(phase * 30 + w)) :
-					      0.7 * fmax(0, 1 - (phase - 0.93) / 0.06);
+		double shape = phase < 0.93
+				       ? fmin(1, phase * 5) * (0.75 + 0.25 * sin(phase * 30 + w))
+				       : 0.7 * fmax(0, 1 - (phase - 0.93) / 0.06);
 		double live = live_peak * shape, waste;
 		struct memory_point *p = &result->memory[result->memory_points++];
 		high = fmax(high * 0.995, live * ratio);
@@ -140,9 +146,11 @@ static void fill_status(enum sample kind, struct record *record, unsigned b, uns
 		enum cell_status status;
 		const char *reason;
 	} failures[] = {
-		{ 6, 2, 1, CELL_EXHAUSTED, "the nonpaged pool's limit of 64 MiB was reached; raise --nonpaged" },
+		{ 6, 2, 1, CELL_EXHAUSTED,
+		  "the nonpaged pool's limit of 64 MiB was reached; raise --nonpaged" },
 		{ 5, 0, 2, CELL_CRASHED, "SIGSEGV at event 90412 <address 0x18>" },
-		{ 9, 4, 2, CELL_SKIPPED, "libmimalloc.so.2 is not installed: apt-get install libmimalloc2.0" },
+		{ 9, 4, 2, CELL_SKIPPED,
+		  "libmimalloc.so.2 is not installed: apt-get install libmimalloc2.0" },
 		{ 7, 1, 2, CELL_UNTRUSTED, "canary_memory_ns rose by 31 % while it ran" },
 		{ 4, 3, 2, CELL_TIMEOUT, "no end after 60 s" },
 		{ 2, 3, 1, CELL_CORRUPT, "two live blocks overlap" },
@@ -150,21 +158,23 @@ static void fill_status(enum sample kind, struct record *record, unsigned b, uns
 
 	for (size_t i = 0; i < COUNT(failures); i++) {
 		if (kind == SAMPLE_FAILED ||
-		    (kind == SAMPLE_WHOLE && failures[i].backend == b && failures[i].workload == w &&
-		     failures[i].threads == record->cell.threads)) {
+		    (kind == SAMPLE_WHOLE && failures[i].backend == b &&
+		     failures[i].workload == w && failures[i].threads == record->cell.threads)) {
 			record->status = failures[i].status;
 			snprintf(record->reason, sizeof(record->reason), "%s", failures[i].reason);
 		}
 	}
 }
 
-static void fill(struct result *result, enum sample kind, const struct sample_backend *backend, unsigned b,
-		 const char *workload, unsigned w, unsigned threads, enum pass pass, unsigned repetition)
+static void fill(struct result *result, enum sample kind, const struct sample_backend *backend,
+		 unsigned b, const char *workload, unsigned w, unsigned threads, enum pass pass,
+		 unsigned repetition)
 {
 	struct record *record = &result->record;
 	double speed = backend->mops * (1 + 0.25 * wobble(b, w, 0)) *
 		       (threads == 1 ? 1 : 1.5 + 0.4 * wobble(b, w, 1));
-	double ratio = backend->native && b == 0 ? 1 : backend->ratio * (1 + 0.08 * wobble(b, w, 2));
+	double ratio = backend->native && b == 0 ? 1
+						 : backend->ratio * (1 + 0.08 * wobble(b, w, 2));
 
 	record->cell.threads = threads;
 	record->cell.page_size = 65536;
@@ -179,12 +189,14 @@ static void fill(struct result *result, enum sample kind, const struct sample_ba
 	snprintf(record->display_name, sizeof(record->display_name), "%s", backend->name);
 	snprintf(record->proof, sizeof(record->proof), "built-in");
 	if (!backend->native)
-		snprintf(record->caveats, sizeof(record->caveats), "residency of nonpaged blocks is not promised");
+		snprintf(record->caveats, sizeof(record->caveats),
+			 "residency of nonpaged blocks is not promised");
 	fill_status(kind, record, b, w);
 	if (record->status != CELL_OK)
 		return;
 	if (pass == PASS_THROUGHPUT)
-		fill_throughput(record, speed * (1 + 0.04 * wobble(b * 10 + w, threads, repetition + 9)));
+		fill_throughput(record,
+				speed * (1 + 0.04 * wobble(b * 10 + w, threads, repetition + 9)));
 	else if (pass == PASS_LATENCY)
 		fill_latency(result, threads * 1000 / speed);
 	else
@@ -197,7 +209,8 @@ static int write_cells(enum sample kind, struct run_dir *run, char *why, size_t 
 	const struct sample_backend *backends = hostile ? hostile_backends : whole_backends;
 	const char *const *workloads = hostile ? hostile_workloads : whole_workloads;
 	unsigned backend_count = hostile ? COUNT(hostile_backends) : COUNT(whole_backends);
-	unsigned workload_count = hostile ? COUNT(hostile_workloads) : COUNT(whole_workloads), order = 0;
+	unsigned workload_count = hostile ? COUNT(hostile_workloads) : COUNT(whole_workloads),
+		 order = 0;
 	static const unsigned repetitions[PASSES] = { 6, 1, 1 };
 	int err = 0;
 
@@ -206,12 +219,14 @@ static int write_cells(enum sample kind, struct run_dir *run, char *why, size_t 
 	for (unsigned b = 0; b < backend_count; b++) {
 		for (unsigned w = 0; w < workload_count; w++) {
 			for (unsigned n = 0; n < 2 * (6 + 1 + 1) && !err; n++) {
-				enum pass pass = n / 2 < 6 ? PASS_THROUGHPUT : n / 2 < 7 ? PASS_LATENCY : PASS_MEMORY;
+				enum pass pass = n / 2 < 6   ? PASS_THROUGHPUT
+						 : n / 2 < 7 ? PASS_LATENCY
+							     : PASS_MEMORY;
 				struct result result;
 				result_clear(&result);
 				result.record.order = order++;
-				fill(&result, kind, &backends[b], b, workloads[w], w, 1 + n % 2, pass,
-				     n / 2 % repetitions[pass]);
+				fill(&result, kind, &backends[b], b, workloads[w], w, 1 + n % 2,
+				     pass, n / 2 % repetitions[pass]);
 				err = run_dir_append(run, &result, why, why_bytes);
 				result_release(&result);
 			}
@@ -223,7 +238,8 @@ static int write_cells(enum sample kind, struct run_dir *run, char *why, size_t 
 int sample_run(enum sample kind, char *path, size_t bytes)
 {
 	static const char environment[] =
-		"{\"cpu_model\": \"Example CPU <2.6 GHz>\", \"hypervisor\": null, \"kernel\": \"6.1.0\","
+		"{\"cpu_model\": \"Example CPU <2.6 GHz>\", \"hypervisor\": null, \"kernel\": "
+		"\"6.1.0\","
 		" \"memory\": {\"total_bytes\": 25769803776}, \"load_before\": [0.1, 0.2, 0.3]}\n";
 	const char *temporary = getenv("TMPDIR");
 	char why[512] = "";
@@ -231,19 +247,21 @@ int sample_run(enum sample kind, char *path, size_t bytes)
 	struct run_dir *run;
 	int err;
 
-	snprintf(path, bytes, "%s/poolbench-plots-XXXXXX", temporary && *temporary ? temporary : "/tmp");
+	snprintf(path, bytes, "%s/poolbench-plots-XXXXXX",
+		 temporary && *temporary ? temporary : "/tmp");
 	if (!mkdtemp(path)) {
 		perror(path);
 		return -1;
 	}
-	err = run_plan_add_option(&plan, "workload", kind == SAMPLE_HOSTILE ? HOSTILE_WORKLOAD : "irp-storm");
+	err = run_plan_add_option(&plan, "workload",
+				  kind == SAMPLE_HOSTILE ? HOSTILE_WORKLOAD : "irp-storm");
 	if (!err)
 		err = run_dir_create(NULL, path, &plan, &run, why, sizeof(why));
 	if (!err) {
 		err = write_cells(kind, run, why, sizeof(why));
 		if (!err)
-			err = run_dir_write(run, "environment.json", environment, sizeof(environment) - 1, why,
-					    sizeof(why));
+			err = run_dir_write(run, "environment.json", environment,
+					    sizeof(environment) - 1, why, sizeof(why));
 		run_dir_close(run);
 	}
 	run_plan_release(&plan);

@@ -9,9 +9,9 @@
 #include <stddef.h>
 
 enum sample {
-	SAMPLE_WHOLE,   /* ten backends, five workloads, a cell of each kind of failure */
+	SAMPLE_WHOLE, /* ten backends, five workloads, a cell of each kind of failure */
 	SAMPLE_HOSTILE, /* names that would break a script, a page or a CSV file if they were trusted */
-	SAMPLE_FAILED   /* nothing but failures */
+	SAMPLE_FAILED /* nothing but failures */
 };
 
 /* Names of SAMPLE_HOSTILE, as a command line could give them. */
