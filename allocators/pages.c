@@ -172,6 +172,15 @@ static void commit_settle(struct source *source, size_t bytes, bool granted)
 	pthread_mutex_unlock(&source->account_lock);
 }
 
+/* Asks the kernel. Huge pages of hugetlbfs are set aside already, and paged memory is not faulted in. */
+static int commit_grant(struct source *source, size_t offset, size_t bytes)
+{
+	if (source->head.type == POOL_NONPAGED && source->backing != PAGE_BACKING_HUGETLB &&
+	    !page_memory_allows(&source->memory, bytes))
+		return -ENOMEM;
+	return source->medium->commit(source, offset, bytes);
+}
+
 static int source_commit(struct page_source *head, void *run, size_t bytes)
 {
 	struct source *source = source_of(head);
@@ -183,7 +192,7 @@ static int source_commit(struct page_source *head, void *run, size_t bytes)
 	assert(!bitmap_any(source->committed, index, pages) && "commit of committed pages");
 	if (!commit_admit(source, bytes))
 		return -ENOMEM;
-	error = source->medium->commit(source, offset, bytes);
+	error = commit_grant(source, offset, bytes);
 	if (!error) {
 		const bool clean = bitmap_flip(source->committed, index, pages, true);
 
@@ -362,6 +371,7 @@ int page_source_create(const struct page_source_config *config, struct page_sour
 	source->page_shift = (unsigned)__builtin_ctzll(config->page_size);
 	source->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	source->pagemap_owner = getpid();
+	page_memory_init(&source->memory);
 	source->limit_bytes = config->limit_bytes;
 	source->faults = config->faults;
 	pthread_mutex_init(&source->range_lock, NULL);

@@ -44,15 +44,10 @@ static void base_decommit(struct source *source, size_t offset, size_t bytes)
 	page_drop(source, offset, bytes);
 }
 
-static int base_resident(struct source *source, size_t offset, size_t bytes, size_t *resident)
-{
-	return page_mapped_bytes(source, offset, bytes, resident);
-}
-
 const struct page_medium page_medium_base = {
 	.attach = base_attach,
 	.detach = base_detach,
 	.commit = base_commit,
 	.decommit = base_decommit,
-	.resident = base_resident,
+	.resident = page_resident_bytes,
 };

@@ -274,15 +274,10 @@ static int huge_commit(struct source *source, size_t offset, size_t bytes)
 	return 0;
 }
 
-static int huge_resident(struct source *source, size_t offset, size_t bytes, size_t *resident)
-{
-	return page_mapped_bytes(source, offset, bytes, resident);
-}
-
 const struct page_medium page_medium_huge = {
 	.attach = huge_attach,
 	.detach = huge_detach,
 	.commit = huge_commit,
 	.decommit = huge_decommit,
-	.resident = huge_resident,
+	.resident = page_resident_bytes,
 };

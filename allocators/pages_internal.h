@@ -6,6 +6,7 @@
  *	pages_base.c    medium: anonymous 4 KiB pages
  *	pages_huge.c    medium: 2 MiB pages, transparent or from hugetlbfs
  *	pages_paging.c  medium: the paging file, and the balance-set thread
+ *	pages_memory.c  how much memory is left to be faulted in
  *	pages_kernel.c  the kernel's word: residency, locking, binding to a NUMA node
  *
  * A medium is what lies under the pages. It is asked with no lock held: runs of two threads never overlap, so
@@ -26,6 +27,15 @@
 
 #define GRANULE_BYTES ((size_t)2 << 20)
 
+#define PAGE_GROUP_BYTES 512
+
+/* What is left of memory, and how much of it may be taken before the next look. */
+struct page_memory {
+	_Atomic int64_t budget;
+	int group_version;            /* index of the control group's version */
+	char group[PAGE_GROUP_BYTES]; /* its directory; "": none */
+};
+
 struct source;
 
 struct page_medium {
@@ -36,8 +46,8 @@ struct page_medium {
 	/* Offsets are into the range. commit: 0, or -ENOMEM and nothing of the run has memory. */
 	int (*commit)(struct source *source, size_t offset, size_t bytes);
 	void (*decommit)(struct source *source, size_t offset, size_t bytes);
-	/* Resident bytes of the window [offset, offset+bytes). 0 or -errno. */
-	int (*resident)(struct source *source, size_t offset, size_t bytes, size_t *resident);
+	/* Resident bytes of a window of whole granules (or up to the range's end). 0 or -errno. */
+	int (*resident)(const struct source *source, size_t offset, size_t bytes, size_t *resident);
 };
 
 extern const struct page_medium page_medium_base;
@@ -53,6 +63,8 @@ struct source {
 	bool locked; /* the mapping is VM_LOCKED: pages are dropped by another advice */
 	int pagemap_fd; /* /proc/self/pagemap, or -1 */
 	pid_t pagemap_owner;
+
+	struct page_memory memory; /* nonpaged only */
 
 	pthread_mutex_t range_lock; /* range */
 	struct page_range range;
@@ -77,6 +89,13 @@ static inline struct source *source_of(struct page_source *head)
 int page_why(int error, char *why, size_t why_bytes, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* pages_memory.c; both are thread-safe. */
+
+void page_memory_init(struct page_memory *memory);
+
+/* Whether so many bytes can be faulted in without running into the out-of-memory killer. */
+bool page_memory_allows(struct page_memory *memory, size_t bytes);
+
 /* pages_kernel.c */
 
 /* Maps anonymous memory over the whole range; `flags` are added to mmap's. 0 or -ENOMEM with `why`. */
@@ -97,6 +116,9 @@ bool page_lock_range(char *start, size_t bytes);
 
 /* Bytes of the window that page tables map, the shared zero page left out. 0 or -errno. */
 int page_mapped_bytes(const struct source *source, size_t offset, size_t bytes, size_t *mapped);
+
+/* Bytes of a window of anonymous memory that are resident, by the cheapest way that is exact. 0 or -errno. */
+int page_resident_bytes(const struct source *source, size_t offset, size_t bytes, size_t *resident);
 
 /* Bytes of the window that are in memory by mincore: for a file, those in the page cache. 0 or -errno. */
 int page_cached_bytes(const char *start, size_t bytes, size_t *cached);

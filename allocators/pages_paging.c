@@ -428,7 +428,8 @@ static void paging_decommit(struct source *source, size_t offset, size_t bytes)
 		memset(source->head.base + offset, 0, bytes);
 }
 
-static int paging_resident(struct source *source, size_t offset, size_t bytes, size_t *resident)
+static int paging_resident(const struct source *source, size_t offset, size_t bytes,
+			   size_t *resident)
 {
 	return page_cached_bytes(source->head.base + offset, bytes, resident);
 }

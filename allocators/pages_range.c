@@ -68,27 +68,51 @@ static void summary_append(struct page_summary *whole, size_t whole_pages,
 	whole->tail = part->tail == part_pages ? whole->tail + part->tail : part->tail;
 }
 
-static struct page_summary word_summary(uint64_t used)
+/*
+ * The longest run of ones, by doubling: `runs[k]` marks where runs of at least 2^k start. The longest power of two
+ * that is there is then lengthened by the smaller ones, at most six steps each way.
+ */
+static uint32_t longest_run(uint64_t ones)
 {
-	struct page_summary summary = { WORD_PAGES, WORD_PAGES, WORD_PAGES };
-	uint64_t available = ~used;
+	uint64_t runs[7] = { ones };
+	uint32_t length, power = 0;
+	uint64_t starts;
 
-	if (used == 0)
-		return summary;
-	summary.head = (uint32_t)__builtin_ctzll(used);
-	summary.tail = (uint32_t)__builtin_clzll(used);
-	/* Each step shortens every run of ones by one; as many steps as the longest is long. */
-	for (summary.longest = 0; available; summary.longest++)
-		available &= available << 1;
-	return summary;
+	if (ones == 0)
+		return 0;
+	while (power < 6 && (runs[power + 1] = runs[power] & (runs[power] >> (1u << power))) != 0)
+		power++;
+	starts = runs[power];
+	length = 1u << power;
+	while (power-- > 0) {
+		const uint64_t longer = length < WORD_PAGES ? starts & (runs[power] >> length) : 0;
+
+		if (longer) {
+			starts = longer;
+			length += 1u << power;
+		}
+	}
+	return length;
 }
 
-static void node_refresh(struct page_range *range, unsigned level, size_t node)
+static struct page_summary word_summary(uint64_t used)
 {
-	struct page_summary *summary = &range->level[level][node];
-	size_t passed = 0;
+	if (used == 0)
+		return (struct page_summary){ WORD_PAGES, WORD_PAGES, WORD_PAGES };
+	return (struct page_summary){
+		.head = (uint32_t)__builtin_ctzll(used),
+		.longest = longest_run(~used),
+		.tail = (uint32_t)__builtin_clzll(used),
+	};
+}
 
-	*summary = (struct page_summary){ 0, 0, 0 };
+/* Derives a node from its children. True if that changed it. */
+static bool node_refresh(struct page_range *range, unsigned level, size_t node)
+{
+	struct page_summary *stored = &range->level[level][node], summary = { 0, 0, 0 };
+	size_t passed = 0;
+	bool changed;
+
 	for (size_t child = node * FAN_OUT; child < (node + 1) * FAN_OUT; child++) {
 		size_t pages;
 
@@ -96,22 +120,30 @@ static void node_refresh(struct page_range *range, unsigned level, size_t node)
 			const struct page_summary word = word_summary(range->used[child]);
 
 			pages = WORD_PAGES;
-			summary_append(summary, passed, &word, pages);
+			summary_append(&summary, passed, &word, pages);
 		} else {
 			pages = node_pages(level - 1);
-			summary_append(summary, passed, &range->level[level - 1][child], pages);
+			summary_append(&summary, passed, &range->level[level - 1][child], pages);
 		}
 		passed += pages;
 	}
+	changed = summary.head != stored->head || summary.longest != stored->longest ||
+		  summary.tail != stored->tail;
+	*stored = summary;
+	return changed;
 }
 
+/* Brings the summaries of a run up to date: upwards until nothing changes any more. */
 static void refresh(struct page_range *range, size_t index, size_t count)
 {
-	for (unsigned level = 0; level < range->levels; level++) {
+	bool changed = true;
+
+	for (unsigned level = 0; changed && level < range->levels; level++) {
 		const unsigned shift = LEAF_SHIFT + FAN_SHIFT * level;
 
+		changed = false;
 		for (size_t node = index >> shift; node <= (index + count - 1) >> shift; node++)
-			node_refresh(range, level, node);
+			changed |= node_refresh(range, level, node);
 	}
 }
 
@@ -295,10 +327,19 @@ int page_range_init(struct page_range *range, size_t first_page, size_t pages)
 		range->level[level] = (struct page_summary *)(void *)at;
 		at += range->level_nodes[level] * sizeof(struct page_summary);
 	}
+	/* What lies past the end is taken, and so are, being zero, the nodes that only fill up a family. */
 	if (pages < words * WORD_PAGES)
 		bits_change(range, pages, words * WORD_PAGES - pages, true);
-	/* Nodes that only fill up a family stay zero: nothing is free in them. */
-	refresh(range, 0, pages);
+	for (unsigned level = 0; level < range->levels; level++) {
+		const size_t each = node_pages(level), full = pages / each;
+
+		for (size_t node = 0; node < full; node++)
+			range->level[level][node] = (struct page_summary){ (uint32_t)each,
+									   (uint32_t)each,
+									   (uint32_t)each };
+		if (full * each < pages)
+			node_refresh(range, level, full);
+	}
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -458,6 +459,74 @@ static void a_default_range_fits_the_address_limit(void **state)
 	assert_int_equal(in_child(address_limit), 0);
 }
 
+/*
+ * A control group with little memory: commits are refused before its limit, where the kernel would kill. Either
+ * version of control groups, where this process may make one.
+ */
+static char group_directory[64];
+
+static bool group_write(const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/%s", group_directory, name);
+	file = fopen(path, "we");
+	if (!file)
+		return false;
+	ok = fputs(text, file) >= 0;
+	return fclose(file) == 0 && ok;
+}
+
+static bool group_make(void)
+{
+	snprintf(group_directory, sizeof(group_directory), "/sys/fs/cgroup/memory/poolbench-%d",
+		 (int)getpid());
+	if (mkdir(group_directory, 0755) == 0)
+		return group_write("memory.limit_in_bytes", "67108864");
+	snprintf(group_directory, sizeof(group_directory), "/sys/fs/cgroup/poolbench-%d",
+		 (int)getpid());
+	return mkdir(group_directory, 0755) == 0 && group_write("memory.max", "67108864");
+}
+
+static int commit_until_refused(void)
+{
+	struct page_source_config config = { .page_size = 64 * KIB, .node = -1 };
+	struct page_source *source;
+	size_t committed = 0;
+	char *run;
+
+	if (!group_write("cgroup.procs", "0"))
+		return CHILD_SKIPS;
+	CHILD_EXPECT(page_source_create(&config, &source, NULL, 0) == 0);
+	run = page_source_reserve(source, GIB, 0);
+	while (committed < GIB && page_source_commit(source, run + committed, 64 * KIB) == 0)
+		committed += 64 * KIB;
+	CHILD_EXPECT(committed >= 40 * MIB && committed <= 64 * MIB);
+	CHILD_EXPECT(page_source_commit(source, run + committed, 512 * MIB) == -ENOMEM);
+	/* What is given back can be had again. */
+	page_source_decommit(source, run, 8 * MIB);
+	CHILD_EXPECT(page_source_commit(source, run, 4 * MIB) == 0);
+	page_source_destroy(source);
+	return 0;
+}
+
+static void commits_stop_short_of_the_group_limit(void **state)
+{
+	int status = CHILD_SKIPS;
+
+	(void)state;
+	if (group_make())
+		status = in_child(commit_until_refused);
+	rmdir(group_directory);
+	if (status == CHILD_SKIPS) {
+		print_message("cannot make a control group with a memory limit here\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
 /* A child of fork shares nothing: it works on, and may destroy, its own copy. */
 static struct page_source *inherited;
 
@@ -506,6 +575,7 @@ int main(void)
 		cmocka_unit_test(destroy_gives_everything_back),
 		cmocka_unit_test(the_lock_limit_decides),
 		cmocka_unit_test(a_default_range_fits_the_address_limit),
+		cmocka_unit_test(commits_stop_short_of_the_group_limit),
 		cmocka_unit_test(a_child_has_its_own),
 	};
 
