@@ -4,6 +4,7 @@
 
 #include "pool.h"
 
+extern const struct pool_backend nt_pool_backend;
 extern const struct pool_backend null_backend;
 
 #endif

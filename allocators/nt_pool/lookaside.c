@@ -1,0 +1,147 @@
+/*
+ * Lookaside lists: per processor, one a unit and pool type up to 0x20 units, and three for the I/O
+ * manager's larger IRPs.
+ *
+ * A list starts with depth 4 and never passes the maximum (256, or the option's). At intervals all
+ * lists of a processor are tuned by what they missed since the last time:
+ *
+ *     hardly used (under 32 allocations)       depth falls by 8: what it would keep is of no use
+ *     fewer than 1 miss in 256 allocations     depth falls by 1: feel for a smaller one that does
+ *     else                                     depth rises by 4 and by its share of the room left,
+ *                                              (maximum - depth) * misses / allocations / 2
+ *
+ * Windows does that once a second from the balance-set manager. Here the processor does it for
+ * itself after every `interval` allocations (tuning=count, which repeats exactly from run to run)
+ * or after a second of the coarse clock (tuning=clock). A depth that falls frees nothing: blocks
+ * above it go as they are used.
+ */
+#include <time.h>
+
+#include "nt_pool.h"
+
+/* Stack locations of the I/O manager's lists; up to 4 an IRP is within the general lists' reach. */
+static const unsigned io_stack_locations[NT_IO_CLASSES] = { 10, 14, 20 };
+
+#define IRP_BYTES(locations) (0xD0u + 0x48u * (locations))
+
+unsigned nt_io_class_units(unsigned class_index)
+{
+	return nt_units(IRP_BYTES(io_stack_locations[class_index]));
+}
+
+unsigned nt_io_class_of_bytes(size_t bytes)
+{
+	unsigned class_index = 0;
+
+	while (class_index < NT_IO_CLASSES && bytes > IRP_BYTES(io_stack_locations[class_index]))
+		class_index++;
+	return class_index;
+}
+
+unsigned nt_io_class_of_units(unsigned units)
+{
+	unsigned class_index = 0;
+
+	while (class_index < NT_IO_CLASSES && units != nt_io_class_units(class_index))
+		class_index++;
+	return class_index;
+}
+
+static uint64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void nt_lookaside_init(struct pool *pool, struct nt_processor *processor)
+{
+	unsigned depth = pool->options.depth < NT_DEPTH_MIN ? pool->options.depth : NT_DEPTH_MIN;
+
+	processor->pool = pool;
+	if (pool->options.lookaside) {
+		processor->lookaside_units = NT_LOOKASIDE_UNITS;
+		processor->lookaside_bytes = NT_LOOKASIDE_UNITS * NT_UNIT_BYTES - NT_HEADER_BYTES;
+	}
+	if (pool->options.tuning == NT_TUNING_CLOCK)
+		processor->tuned_at_ns = clock_now_ns();
+	for (unsigned type = 0; type < POOL_TYPES; type++)
+		for (unsigned units = 0; units <= NT_LOOKASIDE_UNITS; units++)
+			processor->lists[type][units].depth = depth;
+	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
+		processor->io[i].depth = depth;
+}
+
+static void list_tune(struct nt_processor *processor, struct nt_lookaside *list)
+{
+	unsigned maximum = processor->pool->options.depth, depth = list->depth;
+	unsigned minimum = maximum < NT_DEPTH_MIN ? maximum : NT_DEPTH_MIN;
+	uint64_t allocates = list->allocates - list->seen_allocates;
+	uint64_t misses = list->allocate_misses - list->seen_misses;
+
+	if (allocates < 32)
+		depth = depth > minimum + 8 ? depth - 8 : minimum;
+	else if (misses * 256 < allocates)
+		depth = depth > minimum ? depth - 1 : minimum;
+	else
+		depth += 4 + (unsigned)((maximum - depth) * misses / allocates / 2);
+	if (depth > maximum)
+		depth = maximum;
+	if (depth != list->depth)
+		processor->depth_changes++;
+	list->depth = depth;
+	list->seen_allocates = list->allocates;
+	list->seen_misses = list->allocate_misses;
+}
+
+/* Out of line and seldom: one call in NT_TUNING_STEP allocations of a list. */
+void nt_lookaside_step(struct nt_processor *processor)
+{
+	const struct nt_options *options = &processor->pool->options;
+
+	processor->since_tuning += NT_TUNING_STEP;
+	if (options->tuning == NT_TUNING_OFF)
+		return;
+	if (options->tuning == NT_TUNING_CLOCK) {
+		uint64_t now = clock_now_ns();
+
+		if (now - processor->tuned_at_ns < 1000000000u)
+			return;
+		processor->tuned_at_ns = now;
+	} else if (processor->since_tuning < options->interval) {
+		return;
+	}
+	processor->since_tuning = 0;
+	processor->tunings++;
+	for (unsigned type = 0; type < POOL_TYPES; type++)
+		for (unsigned units = 2; units <= NT_LOOKASIDE_UNITS; units++)
+			list_tune(processor, &processor->lists[type][units]);
+	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
+		list_tune(processor, &processor->io[i]);
+}
+
+static void list_flush(struct pool *pool, struct nt_lookaside *list, enum pool_type type)
+{
+	while (list->head) {
+		struct nt_header *header = nt_header_of(list->head);
+
+		list->head = *(void **)list->head;
+		list->count--;
+		nt_state_set(header, nt_busy_state(type));
+		nt_block_free(pool, header);
+	}
+}
+
+void nt_lookaside_flush(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->processor_count; i++) {
+		struct nt_processor *processor = &pool->processors[i];
+
+		for (unsigned type = 0; type < POOL_TYPES; type++)
+			for (unsigned units = 2; units <= NT_LOOKASIDE_UNITS; units++)
+				list_flush(pool, &processor->lists[type][units], type);
+		for (unsigned class_index = 0; class_index < NT_IO_CLASSES; class_index++)
+			list_flush(pool, &processor->io[class_index], POOL_NONPAGED);
+	}
+}
