@@ -67,7 +67,7 @@
 
 static const char *const tuning_names[] = { "count", "clock", "off", NULL };
 
-static const struct option nt_option_table[] = {
+static const struct option_def nt_option_table[] = {
 	OPTION_BOOL(struct nt_options, lookaside, "on",
 		    "per-processor lookaside lists up to 512 bytes"),
 	OPTION_BOOL(struct nt_options, io, "on",
