@@ -276,17 +276,25 @@ static void nt_thread_exit(struct pool *pool)
 	current = &outsider;
 }
 
+static uint64_t pages_given(const struct pool *pool)
+{
+	return (pool->pages[POOL_NONPAGED].given + pool->pages[POOL_PAGED].given) *
+	       pool->control_source->page_size;
+}
+
+/* What the flushes free may already be more than `retain` and go back then: the counters know. */
 static size_t nt_trim(struct pool *pool)
 {
-	size_t given;
+	uint64_t before = pages_given(pool);
+	size_t table_bytes;
 
 	nt_lookaside_flush(pool);
 	for (unsigned i = 0; i < pool->descriptor_count; i++)
 		nt_pending_flush(pool, &pool->descriptors[i]);
-	given = nt_big_shrink(pool);
+	table_bytes = nt_big_shrink(pool);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
-		given += nt_pages_give(pool, type, 0);
-	return given;
+		nt_pages_give(pool, type, 0);
+	return table_bytes + (size_t)(pages_given(pool) - before);
 }
 
 /* control_lock is held across the commit: who waits for it needs the same memory. */

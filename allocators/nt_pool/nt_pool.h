@@ -358,8 +358,8 @@ void *nt_pages_alloc(struct pool *pool, enum pool_type type, size_t count);
 void nt_pages_free(struct pool *pool, enum pool_type type, void *start);
 /* Cuts the allocation at `start` in two: its first `count` pages and the rest. */
 void nt_pages_cut(struct pool *pool, enum pool_type type, void *start, size_t count);
-/* Gives whole pool pages back until at most `target` pages are free; bytes given back. */
-size_t nt_pages_give(struct pool *pool, enum pool_type type, size_t target);
+/* Gives whole pool pages back until at most `target` OS pages are free, as far as that goes. */
+void nt_pages_give(struct pool *pool, enum pool_type type, size_t target);
 /* Gives everything back, live or not. */
 void nt_pages_destroy(struct nt_pages *pages);
 

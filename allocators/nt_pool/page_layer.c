@@ -311,10 +311,10 @@ static size_t run_detach(struct nt_pages *pages, size_t *below, size_t wanted, s
 }
 
 /* From the top of the range downwards, so that what stays is dense at its bottom. */
-size_t nt_pages_give(struct pool *pool, enum pool_type type, size_t target)
+void nt_pages_give(struct pool *pool, enum pool_type type, size_t target)
 {
 	struct nt_pages *pages = &pool->pages[type];
-	size_t below = SIZE_MAX, given = 0;
+	size_t below = SIZE_MAX;
 
 	for (;;) {
 		size_t start = 0, count = 0;
@@ -328,10 +328,9 @@ size_t nt_pages_give(struct pool *pool, enum pool_type type, size_t target)
 			pages->top = (pages->top - 1) / 64 * 64;
 		nt_lock_release(&pages->lock);
 		if (!count)
-			return given;
+			return;
 		page_source_give(pages->source, nt_pages_address(pages, start),
 				 count << NT_PAGE_SHIFT);
-		given += count << NT_PAGE_SHIFT;
 	}
 }
 
