@@ -311,6 +311,16 @@ bool nt_pending_flush(struct pool *pool, struct nt_descriptor *descriptor)
 	return count > 0;
 }
 
+bool nt_pending_flush_type(struct pool *pool, enum pool_type type)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < pool->descriptor_count; i++)
+		if (pool->descriptors[i].type == type)
+			any |= nt_pending_flush(pool, &pool->descriptors[i]);
+	return any;
+}
+
 static void block_defer(struct pool *pool, struct nt_descriptor *descriptor,
 			struct nt_header *header)
 {

@@ -289,8 +289,8 @@ static size_t nt_trim(struct pool *pool)
 	size_t table_bytes;
 
 	nt_lookaside_flush(pool);
-	for (unsigned i = 0; i < pool->descriptor_count; i++)
-		nt_pending_flush(pool, &pool->descriptors[i]);
+	for (unsigned type = 0; type < POOL_TYPES; type++)
+		nt_pending_flush_type(pool, type);
 	table_bytes = nt_big_shrink(pool);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		nt_pages_give(pool, type, 0);

@@ -337,6 +337,8 @@ void nt_block_free(struct pool *pool, struct nt_header *header);
 void nt_fragment_insert(struct pool *pool, unsigned index, void *start, unsigned units);
 /* Whether there were deferred frees; they are merged now. */
 bool nt_pending_flush(struct pool *pool, struct nt_descriptor *descriptor);
+/* The same for all descriptors of a type. */
+bool nt_pending_flush_type(struct pool *pool, enum pool_type type);
 
 /* ---- big_pages.c ---- */
 

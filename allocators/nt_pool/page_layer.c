@@ -210,20 +210,32 @@ static void *pages_expand(struct pool *pool, struct nt_pages *pages, size_t coun
 	return nt_pages_address(pages, start);
 }
 
-void *nt_pages_alloc(struct pool *pool, enum pool_type type, size_t count)
+/* A run of what is free already, or NO_PAGE. */
+static size_t pages_take(struct nt_pages *pages, size_t count)
 {
-	struct nt_pages *pages = &pool->pages[type];
 	size_t page = NO_PAGE;
 
 	nt_lock_acquire(&pages->lock);
 	if (count <= pages->free_pages)
-		page = type == POOL_NONPAGED ? run_take(pages, count) : bitmap_take(pages, count);
+		page = pages->type == POOL_NONPAGED ? run_take(pages, count)
+						    : bitmap_take(pages, count);
 	if (page != NO_PAGE) {
 		bits_fill(pages, NT_FREE, page, count, false);
 		bits_fill(pages, NT_END, page + count - 1, 1, true);
 		pages->free_pages -= count;
 	}
 	nt_lock_release(&pages->lock);
+	return page;
+}
+
+/* Deferred frees hold pages that may do, so they are merged before the source is asked. */
+void *nt_pages_alloc(struct pool *pool, enum pool_type type, size_t count)
+{
+	struct nt_pages *pages = &pool->pages[type];
+	size_t page = pages_take(pages, count);
+
+	if (page == NO_PAGE && nt_pending_flush_type(pool, type))
+		page = pages_take(pages, count);
 	return page == NO_PAGE ? pages_expand(pool, pages, count) : nt_pages_address(pages, page);
 }
 
