@@ -142,7 +142,7 @@ int gbench_setup_teardown(struct gbench *family, gbench_fixture setup, gbench_fi
 
 /*
  * True as long as there is more to do. Timing starts in the first call and ends in the one that
- * returns false. The call costs about a nanosecond: measure short work in batches.
+ * returns false. The call costs a few nanoseconds: measure short work in batches.
  */
 bool gbench_keep_running(struct gbench_state *state);
 /*

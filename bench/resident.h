@@ -4,13 +4,13 @@
  * Why not /proc/self/statm: its numbers are counters that every thread or processor updates in
  * batches (64 events a thread before Linux 6.2, per-processor counters after), so they lag behind
  * by up to hundreds of KiB. /proc/PID/smaps_rollup walks the page tables instead: exact, and dearer
- * (some 0.1 ms for each 10 MiB of small pages), which is for the memory pass, never inside a timed
- * region.
+ * (0.1 to 0.3 ms for each 10 MiB of small pages), which is for the memory pass, never inside a
+ * timed region.
  *
  * What is summed: Anonymous (heap, stacks, private mappings; transparent huge pages are in it),
  * hugetlb pages (which no Rss contains) and shmem. File pages are left out: code and libraries
  * differ between backends without being pool memory. The pages of a paging file are file pages too;
- * they are in file_bytes, whose growth since the pool was created the caller may add.
+ * they are in file_bytes, with those of the libraries; the page source knows its own exactly.
  *
  * Freed lazily (MADV_FREE) means resident until the kernel wants it back: it is counted, and said
  * apart.
@@ -24,7 +24,7 @@
 
 /*
  * shmem and file pages are this process's share (a page that two processes map counts half), and 0
- * before Linux 5.5, which does not say.
+ * with kernels before 5.x that do not say.
  */
 struct resident_sample {
 	uint64_t resident_bytes; /* anonymous + hugetlb + shmem */

@@ -11,26 +11,22 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
+#include "bare_pages.h"
 #include "bench/counters.h"
 
 #define PAGES 64u
-#define PAGE  4096u
 
 /* Touches PAGES fresh pages: as many minor faults, when huge pages are kept out. */
 static void fault_in_pages(void)
 {
-	char *pages = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	char *pages = bare_map(PAGES * BARE_PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
 	assert_true(pages != MAP_FAILED);
-	madvise(pages, PAGES * PAGE, MADV_NOHUGEPAGE);
-	for (unsigned i = 0; i < PAGES; i++)
-		((volatile char *)pages)[i * PAGE] = 1;
-	munmap(pages, PAGES * PAGE);
+	bare_touch(pages, PAGES * BARE_PAGE);
+	bare_unmap(pages, PAGES * BARE_PAGE);
 }
 
 static void spin(void)
