@@ -1,5 +1,5 @@
 /*
- * conformance [--full] [--expect CHECK/RULE] [--covers FILE] [SPEC...]
+ * conformance [--full] [--only CHECK] [--expect CHECK/RULE] [--covers FILE] [SPEC...]
  *
  * Runs the suite on each backend named, or on every backend of the registry. Exit: 0 all rules kept; 1 one was
  * broken; 2 usage; 77 (skipped, to ctest) when the one library asked for is not on this machine.
@@ -117,11 +117,21 @@ struct tally {
 	bool expected_seen;
 };
 
-static bool names_check(const char *expect, const struct check *check)
-{
-	size_t length = strlen(check->name);
+/* What a run is limited to. */
+struct limits {
+	bool full;
+	const char *only; /* a check's name, or NULL */
+	const char *expect; /* "CHECK/RULE", or NULL */
+};
 
-	return strncmp(expect, check->name, length) == 0 && expect[length] == '/';
+static bool is_wanted(const struct limits *limits, const struct check *check)
+{
+	const size_t length = strlen(check->name);
+
+	if (limits->only && strcmp(limits->only, check->name) != 0)
+		return false;
+	return !limits->expect ||
+	       (strncmp(limits->expect, check->name, length) == 0 && limits->expect[length] == '/');
 }
 
 /* Whether `expect`, "CHECK/RULE", is what was just found. */
@@ -139,28 +149,27 @@ static void tell(const struct check *check, const struct suite *suite)
 	       report->text, check->name, suite->page_size, suite->processors);
 }
 
-static void run_environment(struct suite *suite, bool first, const char *expect,
+static void run_environment(struct suite *suite, bool first, const struct limits *limits,
 			    struct tally *tally)
 {
 	for (size_t table = 0; table < COUNT_OF(check_tables); table++) {
 		for (const struct check *check = check_tables[table]; check->name; check++) {
 			if (!suite_has(suite, check->needs) ||
-			    (suite->ops->caps & check->forbids) || (check->once && !first))
-				continue;
-			if (expect && !names_check(expect, check))
+			    (suite->ops->caps & check->forbids) || (check->once && !first) ||
+			    !is_wanted(limits, check))
 				continue;
 			tally->run++;
 			if (run_check(check, suite))
 				continue;
 			tally->broken++;
-			tally->expected_seen |= is_expected(expect, check);
+			tally->expected_seen |= is_expected(limits->expect, check);
 			tell(check, suite);
 		}
 	}
 }
 
 /* 0, 1 or EXIT_SKIPPED, as main's. */
-static int run_spec(const char *spec, bool full, const char *expect)
+static int run_spec(const char *spec, const struct limits *limits)
 {
 	struct backend *backend;
 	struct tally tally = { 0, 0, false };
@@ -178,27 +187,33 @@ static int run_spec(const char *spec, bool full, const char *expect)
 			.ops = backend->ops,
 			.page_size = environments[i].page_size,
 			.processors = environments[i].processors,
-			.full = full,
+			.full = limits->full,
 		};
 
-		if (!environments[i].full || full)
-			run_environment(&suite, i == 0, expect, &tally);
+		if (!environments[i].full || limits->full)
+			run_environment(&suite, i == 0, limits, &tally);
 	}
 	printf("%s: %u checks, %u broken\n", spec, tally.run, tally.broken);
 	backend_close(backend);
-	if (expect && !tally.expected_seen)
-		printf("%s: expected '%s' to be found broken\n", spec, expect);
-	return expect ? !tally.expected_seen : tally.broken != 0;
+	if (tally.run == 0) {
+		printf("%s: no check of that name applies\n", spec);
+		return 1;
+	}
+	if (!limits->expect)
+		return tally.broken != 0;
+	if (!tally.expected_seen)
+		printf("%s: expected %s\n", spec, limits->expect);
+	return !tally.expected_seen;
 }
 
-static int run_registry(bool full)
+static int run_registry(const struct limits *limits)
 {
 	int result = 0;
 
 	for (int i = 0; builtin_backends[i]; i++)
-		result |= run_spec(builtin_backends[i]->name, full, NULL) == 1;
+		result |= run_spec(builtin_backends[i]->name, limits) == 1;
 	for (int i = 0; known_libraries[i].name; i++)
-		result |= run_spec(known_libraries[i].name, full, NULL) == 1;
+		result |= run_spec(known_libraries[i].name, limits) == 1;
 	return result;
 }
 
@@ -246,15 +261,14 @@ static int check_coverage(const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr,
-		"usage: conformance [--full] [--expect CHECK/RULE] [--covers FILE] [SPEC...]\n");
+	fprintf(stderr, "usage: conformance [--full] [--only CHECK] [--expect CHECK/RULE] "
+			"[--covers FILE] [SPEC...]\n");
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	const char *expect = NULL;
-	bool full = false;
+	struct limits limits = { false, NULL, NULL };
 	int result = 0, at = 1;
 
 	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -265,18 +279,20 @@ int main(int argc, char **argv)
 	}
 	for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
 		if (strcmp(argv[at], "--full") == 0)
-			full = true;
+			limits.full = true;
 		else if (strcmp(argv[at], "--expect") == 0 && at + 1 < argc)
-			expect = argv[++at];
+			limits.expect = argv[++at];
+		else if (strcmp(argv[at], "--only") == 0 && at + 1 < argc)
+			limits.only = argv[++at];
 		else if (strcmp(argv[at], "--covers") == 0 && at + 1 < argc)
 			return check_coverage(argv[at + 1]);
 		else
 			return usage();
 	}
 	if (at == argc)
-		return run_registry(full);
+		return run_registry(&limits);
 	for (; at < argc; at++) {
-		int one = run_spec(argv[at], full, expect);
+		int one = run_spec(argv[at], &limits);
 
 		result = result == 1 ? 1 : one;
 	}

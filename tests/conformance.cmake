@@ -42,3 +42,11 @@ foreach(bug
 	poolbench_conformance_test(conformance:finds-${plugin} LABELS fast broken TIMEOUT 300
 		ARGUMENTS --expect ${found} "$<TARGET_FILE:broken_${plugin}>")
 endforeach()
+
+# The installed package, as a stranger's plugin uses it.
+add_test(NAME example-plugin COMMAND "${CMAKE_COMMAND}" -D "BUILD=${PROJECT_BINARY_DIR}"
+	-D "SOURCE=${PROJECT_SOURCE_DIR}/allocators/example_plugin" -D "WORK=${CMAKE_CURRENT_BINARY_DIR}/example"
+	-D "CONFORMANCE=$<TARGET_FILE:conformance>" -D "SANITIZE=${POOLBENCH_SANITIZE}"
+	-D "COMPILER=${CMAKE_C_COMPILER}" -P "${CMAKE_CURRENT_SOURCE_DIR}/example_plugin.cmake")
+set_tests_properties(example-plugin PROPERTIES LABELS "conformance;fast;plugin" TIMEOUT 300
+	ENVIRONMENT TSAN_OPTIONS=atexit_sleep_ms=0)
