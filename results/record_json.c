@@ -317,6 +317,9 @@ static bool read_name(const json_t *value, const char *const *names, unsigned *o
 	return false;
 }
 
+/* FIELD_SIZE is read and written as 64 bits. */
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "poolbench runs on 64-bit machines");
+
 static bool field_from_json(const struct field *field, const json_t *value, struct record *record)
 {
 	char *member = (char *)record + field->offset;
@@ -341,11 +344,10 @@ static bool field_from_json(const struct field *field, const json_t *value, stru
 			return false;
 		memcpy(member, &(int){ (int)whole }, sizeof(int));
 		return true;
-	case FIELD_SIZE: /* size_t and uint64_t are the same on every machine that we support */
+	case FIELD_SIZE:
 	case FIELD_U64:
 	case FIELD_U64_TEXT:
 	case FIELD_HEX_TEXT:
-		_Static_assert(sizeof(size_t) == sizeof(uint64_t), "64-bit");
 		return read_u64(value, &wide) && memcpy(member, &wide, sizeof(wide));
 	case FIELD_REAL:
 		return read_real(value, (double *)(void *)member);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -317,6 +318,93 @@ static void every_truncation_is_refused(void **state)
 	result_release(&before);
 }
 
+/* Bytes changed, cut out and doubled at random: accepted or refused with a reason, never worse. */
+static void mangled_lines_do_no_harm(void **state)
+{
+	static const char alphabet[] = "{}[],:\"0-9eE.ntu\\ \x80\xff";
+	uint64_t random = 42;
+	struct result before, after;
+	char *text, *mangled, why[256];
+	size_t length, refused = 0;
+
+	(void)state;
+	sample_result(&before);
+	text = result_to_json(&before);
+	length = strlen(text);
+	mangled = malloc(2 * length);
+	for (int round = 0; round < 4000; round++) {
+		size_t used = length;
+
+		memcpy(mangled, text, length);
+		for (int i = 0; i <= round % 4; i++) {
+			size_t at;
+
+			random = random * 6364136223846793005 + 1442695040888963407;
+			at = (size_t)(random >> 33) % (used - 8);
+			switch ((random >> 20) % 3) {
+			case 0:
+				mangled[at] = alphabet[(random >> 8) % (sizeof(alphabet) - 1)];
+				break;
+			case 1:
+				memmove(mangled + at, mangled + at + 3, used - at - 3);
+				used -= 3;
+				break;
+			default:
+				memmove(mangled + at + 5, mangled + at, used - at);
+				used += 5;
+			}
+		}
+		why[0] = '\0';
+		if (result_from_json(mangled, used, &after, why, sizeof(why))) {
+			assert_true(*why);
+			refused++;
+		} else {
+			result_release(&after);
+		}
+	}
+	assert_true(refused > 1000);
+	free(mangled);
+	free(text);
+	result_release(&before);
+}
+
+static void fields_of_csv_are_quoted(void **state)
+{
+	static const struct {
+		const char *text, *expect;
+	} cases[] = {
+		{ "plain text", "plain text" },
+		{ "", "" },
+		{ "a,b", "\"a,b\"" },
+		{ "say \"x\"", "\"say \"\"x\"\"\"" },
+		{ "two\nlines", "\"two\nlines\"" },
+		{ "cr\r", "\"cr\r\"" },
+	};
+	static const double reals[] = { 0.1, 1.0 / 3, 5e-324, 1e300, -0.0, 123456789 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *text = NULL;
+		size_t bytes;
+		FILE *file = open_memstream(&text, &bytes);
+
+		csv_text(cases[i].text, file);
+		fclose(file);
+		assert_string_equal(text, cases[i].expect);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(reals) / sizeof(*reals); i++) {
+		char text[64] = "";
+		FILE *file = fmemopen(text, sizeof(text), "w");
+
+		csv_real(reals[i], file);
+		csv_real(NAN, file);
+		csv_real(INFINITY, file);
+		fclose(file);
+		assert_same_double(strtod(text, NULL), reals[i]);
+	}
+}
+
 static void names_of_cells(void **state)
 {
 	static const struct {
@@ -357,6 +445,8 @@ int main(void)
 		cmocka_unit_test(a_result_survives_with_its_series),
 		cmocka_unit_test(malformed_series_are_refused),
 		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(mangled_lines_do_no_harm),
+		cmocka_unit_test(fields_of_csv_are_quoted),
 		cmocka_unit_test(names_of_cells),
 	};
 
