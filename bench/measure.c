@@ -1,0 +1,316 @@
+#include "measure.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/placement.h"
+#include "bench/resident.h"
+#include "workloads/workload.h"
+
+/* The record that a stop reported by the pool completes: one measurement a process. */
+static struct result *stopping_result;
+static void (*stopping_emit)(const struct result *result);
+
+int measure_fail(struct measurement *measurement, enum cell_status status, const char *format, ...)
+{
+	struct record *record = &measurement->result->record;
+	va_list arguments;
+
+	if (record->status != CELL_OK) /* the first failure is the one to report */
+		return -ECANCELED;
+	record->status = status;
+	va_start(arguments, format);
+	vsnprintf(record->reason, sizeof(record->reason), format, arguments);
+	va_end(arguments);
+	return -ECANCELED;
+}
+
+/* The pool found its own structures corrupt: this cell ends here. */
+static void stop_measurement(void *arg, const struct pool_stop *stop)
+{
+	struct record *record = &stopping_result->record;
+
+	(void)arg;
+	record->status = CELL_CORRUPT;
+	snprintf(record->reason, sizeof(record->reason),
+		 "stop 0x%X (0x%llX, 0x%llX, 0x%llX, 0x%llX): %s", stop->code,
+		 (unsigned long long)stop->arguments[0], (unsigned long long)stop->arguments[1],
+		 (unsigned long long)stop->arguments[2], (unsigned long long)stop->arguments[3],
+		 stop->text);
+	stopping_emit(stopping_result);
+	_exit(1);
+}
+
+/* Generates the trace in a process of its own, so that this one's heap stays as it is. */
+static int generate_image(const struct measure_spec *spec, char *why, size_t why_bytes)
+{
+	struct trace *trace = NULL;
+	int error = workload_trace(spec->cell.workload, spec->cell.threads, spec->events,
+				   spec->seed, &trace, why, why_bytes);
+	int fd;
+
+	if (error)
+		return error;
+	fd = trace_image_write(trace);
+	trace_destroy(trace);
+	if (fd < 0)
+		snprintf(why, why_bytes, "cannot lay out the trace: %s", strerror(-fd));
+	return fd;
+}
+
+static int open_trace(struct measurement *m)
+{
+	const struct measure_spec *spec = m->spec;
+	char why[512] = "";
+	int fd = spec->trace_fd;
+	int error;
+
+	if (fd < 0)
+		fd = generate_image(spec, why, sizeof(why));
+	if (fd < 0)
+		return measure_fail(m, fd == -ERANGE ? CELL_SKIPPED : CELL_CRASHED, "trace: %s",
+				    why);
+	error = trace_image_map(fd, &m->image);
+	if (fd != spec->trace_fd)
+		close(fd);
+	if (error)
+		return measure_fail(m, CELL_CRASHED, "cannot map the trace: %s", strerror(-error));
+	m->result->record.trace_checksum = m->image.trace.checksum;
+	return 0;
+}
+
+static enum page_backing backing_of(const char *name)
+{
+	for (int i = 0; i < PAGE_BACKINGS; i++)
+		if (strcmp(name, page_backing_names[i]) == 0)
+			return (enum page_backing)i;
+	return PAGE_BACKING_BASE;
+}
+
+static int open_pages(struct measurement *m)
+{
+	const struct measure_spec *spec = m->spec;
+	char why[512] = "";
+
+	for (int type = 0; type < POOL_TYPES; type++) {
+		const struct page_source_config config = {
+			.type = (enum pool_type)type,
+			.page_size = spec->cell.page_size ? spec->cell.page_size : POOL_OS_PAGE,
+			.backing = backing_of(spec->cell.backing),
+			.limit_bytes = spec->limit_bytes[type],
+			.node = -1,
+			.paging_file = spec->paging_file && type == POOL_PAGED,
+			.paged_resident_bytes = spec->paged_resident_bytes,
+		};
+		int error = page_source_create(&config, &m->pages[type], why, sizeof(why));
+
+		if (error)
+			return measure_fail(m, error == -ENODEV ? CELL_SKIPPED : CELL_CRASHED,
+					    "page source: %s", why);
+	}
+	return 0;
+}
+
+static void describe_caveats(const struct pool_backend *ops, char *text, size_t bytes)
+{
+	static const struct {
+		uint32_t cap;
+		const char *text;
+	} missing[] = {
+		{ POOL_CAP_PAGE_RULES, "no page rules" },
+		{ POOL_CAP_RESIDENT, "nonpaged blocks not kept resident" },
+		{ POOL_CAP_TAGS, "keeps no tags" },
+		{ POOL_CAP_TRIM, "cannot give memory back on request" },
+	};
+	size_t used = 0;
+
+	text[0] = '\0';
+	if (ops->caps & POOL_CAP_FLOOR)
+		return;
+	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing) && used < bytes; i++)
+		if (!(ops->caps & missing[i].cap))
+			used += (size_t)snprintf(text + used, bytes - used, "%s%s",
+						 used ? "; " : "", missing[i].text);
+	if ((ops->caps & POOL_CAP_GLOBAL_LOCK) && used < bytes)
+		snprintf(text + used, bytes - used, "%sone lock by design", used ? "; " : "");
+}
+
+static int open_pool(struct measurement *m)
+{
+	const struct measure_spec *spec = m->spec;
+	struct record *record = &m->result->record;
+	struct pool_config config = {
+		.page_size = spec->cell.page_size ? spec->cell.page_size : POOL_OS_PAGE,
+		.processors = spec->cell.threads,
+		.pages = { m->pages[POOL_NONPAGED], m->pages[POOL_PAGED] },
+		.seed = spec->seed,
+		.stop = stop_measurement,
+	};
+	char why[512] = "";
+	int error = backend_open(spec->cell.backend, &m->backend, why, sizeof(why));
+
+	if (error)
+		return measure_fail(m, CELL_SKIPPED, "%s", why);
+	snprintf(record->display_name, sizeof(record->display_name), "%s", m->backend->name);
+	snprintf(record->proof, sizeof(record->proof), "%s", m->backend->proof);
+	describe_caveats(m->backend->ops, record->caveats, sizeof(record->caveats));
+	error = backend_create_pool(m->backend, &config, &m->pool, why, sizeof(why));
+	if (error)
+		return measure_fail(m, error == -ENOMEM ? CELL_EXHAUSTED : CELL_SKIPPED,
+				    "create: %s", why[0] ? why : strerror(-error));
+	m->replay.ops = m->backend->ops;
+	m->replay.pool = m->pool;
+	return 0;
+}
+
+static int place_threads(struct measurement *m)
+{
+	char why[256] = "";
+	int error;
+
+	m->processors = calloc(m->spec->cell.threads, sizeof(*m->processors));
+	if (!m->processors)
+		return measure_fail(m, CELL_CRASHED, "out of memory");
+	error = placement_order(m->spec->bind, m->spec->cell.threads, m->processors, why,
+				sizeof(why));
+	if (error)
+		return measure_fail(m, CELL_SKIPPED, "%s", why);
+	m->result->record.bound = m->processors[0] >= 0;
+	return 0;
+}
+
+int measure_thread_enter(struct measurement *m, unsigned thread)
+{
+	int error = 0;
+
+	if (m->processors[thread] >= 0)
+		error = placement_bind(m->processors[thread]);
+	if (error)
+		return measure_fail(m, CELL_UNTRUSTED, "cannot bind thread %u to processor %d: %s",
+				    thread, m->processors[thread], strerror(-error));
+	if (m->backend->ops->thread_enter)
+		error = m->backend->ops->thread_enter(m->pool, thread);
+	if (error)
+		return measure_fail(m, CELL_EXHAUSTED, "thread_enter(%u): %s", thread,
+				    strerror(-error));
+	return 0;
+}
+
+void measure_thread_exit(struct measurement *m)
+{
+	if (m->backend->ops->thread_exit)
+		m->backend->ops->thread_exit(m->pool);
+}
+
+static void keep_counter(void *arg, const char *name, const char *help, uint64_t value)
+{
+	struct record *record = arg;
+
+	(void)help;
+	if (record->counters == RECORD_COUNTERS)
+		return;
+	snprintf(record->counter[record->counters].name,
+		 sizeof(record->counter[record->counters].name), "%s", name);
+	record->counter[record->counters++].value = value;
+}
+
+static int run_pass(struct measurement *m)
+{
+	static int (*const passes[PASSES])(struct measurement *) = { pass_throughput, pass_latency,
+								     pass_memory };
+	int error = passes[m->spec->pass](m);
+
+	if (!error && m->backend->ops->counters)
+		m->backend->ops->counters(m->pool, keep_counter, &m->result->record);
+	return error;
+}
+
+static void close_all(struct measurement *m)
+{
+	/* A pool that failed may be in any state; the process ends anyway. */
+	if (m->pool && m->result->record.status == CELL_OK)
+		m->backend->ops->destroy(m->pool);
+	replay_destroy(&m->replay);
+	if (m->result->record.status == CELL_OK) {
+		backend_close(m->backend);
+		for (int type = 0; type < POOL_TYPES; type++)
+			page_source_destroy(m->pages[type]);
+	}
+	free(m->processors);
+	trace_image_unmap(&m->image);
+}
+
+static void record_begin(const struct measure_spec *spec, struct result *result)
+{
+	struct record *record = &result->record;
+	struct timespec now;
+
+	result_clear(result);
+	clock_gettime(CLOCK_REALTIME, &now);
+	record->started_unix_seconds = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+	record->cell = spec->cell;
+	record->pass = spec->pass;
+	record->repetition = spec->repetition;
+	record->order = spec->order;
+	record->seed = spec->seed;
+	snprintf(record->display_name, sizeof(record->display_name), "%.*s",
+		 (int)strcspn(spec->cell.backend, ":"), spec->cell.backend);
+}
+
+static void record_end(struct measurement *m)
+{
+	struct record *record = &m->result->record;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	record->wall_seconds = (double)now.tv_sec + (double)now.tv_nsec * 1e-9 -
+			       record->started_unix_seconds;
+	if (m->backend && (m->backend->ops->caps & POOL_CAP_NATIVE) && m->pages[POOL_NONPAGED]) {
+		struct page_source_stats stats;
+
+		page_source_stats(m->pages[POOL_NONPAGED], &stats);
+		record->nonpaged_locked = stats.locked;
+	}
+	if (record->status == CELL_OK)
+		return;
+	for (int i = 0; i < METRIC_COUNT; i++)
+		record->metrics[i] = NAN;
+}
+
+int measure(const struct measure_spec *spec, struct result *result,
+	    void (*emit)(const struct result *result))
+{
+	struct measurement m = { .spec = spec, .result = result };
+	int error;
+
+	record_begin(spec, result);
+	stopping_result = result;
+	stopping_emit = emit;
+	/* Huge pages only where the cell asks for them, whatever the machine's default (METHOD 17). */
+	prctl(PR_SET_THP_DISABLE, backing_of(spec->cell.backing) != PAGE_BACKING_THP, 0, 0, 0);
+	error = open_trace(&m);
+	if (!error)
+		error = place_threads(&m);
+	if (!error && replay_create(&m.image.trace, NULL, NULL, spec->touch, &m.replay))
+		error = measure_fail(&m, CELL_CRASHED, "out of memory for the harness's tables");
+	if (!error)
+		error = open_pages(&m);
+	if (!error) {
+		m.baseline_bytes = resident_anonymous_bytes();
+		result->record.harness_bytes = (double)m.baseline_bytes;
+		error = open_pool(&m);
+	}
+	if (!error)
+		error = run_pass(&m);
+	record_end(&m);
+	close_all(&m);
+	return error || result->record.status != CELL_OK;
+}

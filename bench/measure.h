@@ -1,0 +1,76 @@
+/*
+ * One measurement: one cell, one pass, in this process. The runner starts a fresh process for each; a person
+ * may do the same by hand (`poolbench measure SPEC`) under a debugger or a profiler.
+ */
+#ifndef POOLBENCH_MEASURE_H
+#define POOLBENCH_MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocators/pages.h"
+#include "allocators/registry.h"
+#include "bench/replay.h"
+#include "bench/trace_image.h"
+#include "results/record.h"
+
+struct measure_spec {
+	struct cell cell;
+	enum pass pass;
+	unsigned repetition, order;
+	uint64_t seed;
+	uint64_t events;      /* wanted in a lap, all threads together */
+	unsigned laps;        /* measured laps of the body */
+	unsigned warmup_laps; /* replayed first and discarded */
+	enum touch_mode touch;
+	char bind[128];       /* compact, scatter, none, or a list of processors */
+	bool paging_file;
+	size_t paged_resident_bytes;
+	size_t limit_bytes[POOL_TYPES]; /* 0: none */
+	unsigned checkpoints; /* memory pass */
+	int trace_fd;         /* an image of the trace, or -1: generate it */
+};
+
+/* Defaults of everything but the cell. */
+void measure_spec_init(struct measure_spec *spec);
+
+/* The specification as one line of JSON, allocated; NULL: out of memory. */
+char *measure_spec_format(const struct measure_spec *spec);
+/* 0, or -EINVAL with a sentence in `why`. */
+int measure_spec_parse(const char *text, struct measure_spec *spec, char *why, size_t why_bytes);
+
+/* What a pass works with. */
+struct measurement {
+	const struct measure_spec *spec;
+	struct trace_image image;
+	struct page_source *pages[POOL_TYPES];
+	struct backend *backend;
+	struct pool *pool;
+	struct replay replay;
+	int *processors;            /* [threads] operating system's number to bind to, -1: none */
+	uint64_t baseline_bytes;    /* resident before the backend came */
+	struct result *result;
+};
+
+/*
+ * Measures and fills `result`: always a record, with a status. Returns 0 when status is OK, else 1. A pool
+ * that reports corruption ends the process through `emit` (called with the result, does not return).
+ */
+int measure(const struct measure_spec *spec, struct result *result,
+	    void (*emit)(const struct result *result));
+
+/* The passes, called by measure(): 0, or -errno with the record's status and reason set. */
+int pass_throughput(struct measurement *measurement);
+int pass_latency(struct measurement *measurement);
+int pass_memory(struct measurement *measurement);
+
+/* For the passes: sets status and reason (printf-like) and returns -ECANCELED. */
+int measure_fail(struct measurement *measurement, enum cell_status status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Binds the calling thread and enters the pool as `thread`; 0, or measure_fail's value. */
+int measure_thread_enter(struct measurement *measurement, unsigned thread);
+void measure_thread_exit(struct measurement *measurement);
+
+#endif

@@ -1,0 +1,256 @@
+/*
+ * The throughput pass: laps of the trace's body through Google Benchmark, in batches of one lap, a fixed
+ * number of them, wall time; nothing but the calls is in the timed region.
+ *
+ * Google Benchmark starts the threads, times the region and reports the iterations. What a lap costs is taken
+ * from our own clock at the lap's barriers: its threaded times and rates changed their meaning between
+ * versions (METHOD 7), and the median of laps wants each lap. A lap's wall time is from the barrier that
+ * starts it to the last thread's end.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/barrier.h"
+#include "bench/canary.h"
+#include "bench/clock.h"
+#include "bench/counters.h"
+#include "bench/gbench.h"
+#include "bench/measure.h"
+#include "results/statistics.h"
+
+struct thread_sums {
+	_Alignas(64) struct counters counters;
+	struct counter_values values;
+	uint64_t failed_allocs;
+};
+
+struct throughput_state {
+	struct measurement *m;
+	struct barrier barrier;
+	atomic_bool failed;
+	uint64_t operations; /* a lap, all threads */
+	int64_t batch;       /* the same, a thread: what Google Benchmark counts as iterations */
+	uint64_t *start_ns, *end_ns; /* [laps][threads] */
+	struct thread_sums *threads;
+	size_t times_bytes, threads_bytes;
+};
+
+static void replay_phase(struct throughput_state *state, unsigned thread, enum trace_phase phase)
+{
+	const struct trace_stream *stream = &state->m->image.trace.streams[thread];
+
+	state->threads[thread].failed_allocs += replay_events(
+		&state->m->replay, thread, stream->start[phase], stream->count[phase]);
+}
+
+/* To the steady state, and the laps that are thrown away. False: this thread or another cannot go on. */
+static bool warm_up(struct throughput_state *state, unsigned thread)
+{
+	struct measurement *m = state->m;
+	const void *foreign;
+
+	if (measure_thread_enter(m, thread) != 0)
+		atomic_store(&state->failed, true);
+	barrier_wait(&state->barrier);
+	if (atomic_load(&state->failed))
+		return false;
+	replay_phase(state, thread, TRACE_PROLOGUE);
+	barrier_wait(&state->barrier);
+	for (unsigned lap = 0; lap < m->spec->warmup_laps; lap++) {
+		replay_phase(state, thread, TRACE_BODY);
+		barrier_wait(&state->barrier);
+	}
+	if (thread == 0 && (m->backend->ops->caps & POOL_CAP_NATIVE)) {
+		foreign = replay_foreign_block(&m->replay, m->pages);
+		if (foreign) {
+			measure_fail(m, CELL_CORRUPT,
+				     "block %p lies outside the backend's page sources", foreign);
+			atomic_store(&state->failed, true);
+		}
+	}
+	barrier_wait(&state->barrier);
+	return !atomic_load(&state->failed);
+}
+
+static void replay_lap(struct throughput_state *state, unsigned thread, unsigned lap)
+{
+	const size_t at = (size_t)lap * state->m->spec->cell.threads + thread;
+
+	barrier_wait(&state->barrier);
+	state->start_ns[at] = clock_monotonic_ns();
+	replay_phase(state, thread, TRACE_BODY);
+	state->end_ns[at] = clock_monotonic_ns();
+}
+
+static void benchmark_thread(struct gbench_state *gbench, void *arg)
+{
+	struct throughput_state *state = arg;
+	const unsigned thread = (unsigned)gbench_thread_index(gbench);
+	struct thread_sums *sums = &state->threads[thread];
+	unsigned lap = 0;
+
+	if (!warm_up(state, thread)) {
+		gbench_skip_with_error(gbench, "the pool could not be used");
+		return;
+	}
+	counters_open(&sums->counters);
+	counters_start(&sums->counters);
+	while (gbench_keep_running_batch(gbench, state->batch))
+		replay_lap(state, thread, lap++);
+	counters_stop(&sums->counters, &sums->values);
+	counters_close(&sums->counters);
+	barrier_wait(&state->barrier);
+	replay_phase(state, thread, TRACE_EPILOGUE);
+	measure_thread_exit(state->m);
+}
+
+/* ---- results ---- */
+
+static double lap_wall_ns(const struct throughput_state *state, unsigned lap)
+{
+	const unsigned threads = state->m->spec->cell.threads;
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (unsigned t = 0; t < threads; t++) {
+		const size_t at = (size_t)lap * threads + t;
+
+		if (state->start_ns[at] < start)
+			start = state->start_ns[at];
+		if (state->end_ns[at] > end)
+			end = state->end_ns[at];
+	}
+	return (double)(end - start);
+}
+
+static int keep_laps(struct throughput_state *state)
+{
+	struct measurement *m = state->m;
+	const unsigned laps = m->spec->laps, threads = m->spec->cell.threads;
+	double *metrics = m->result->record.metrics;
+	double *sorted = malloc(sizeof(*sorted) * laps);
+
+	m->result->lap_ns_per_op = malloc(sizeof(double) * laps);
+	if (!sorted || !m->result->lap_ns_per_op) {
+		free(sorted);
+		return measure_fail(m, CELL_CRASHED, "out of memory");
+	}
+	for (unsigned lap = 0; lap < laps; lap++)
+		m->result->lap_ns_per_op[lap] = lap_wall_ns(state, lap) * threads /
+						(double)state->operations;
+	m->result->laps = laps;
+	memcpy(sorted, m->result->lap_ns_per_op, sizeof(*sorted) * laps);
+	metrics[METRIC_ns_per_op] = statistics_quantile(sorted, laps, 0.5);
+	metrics[METRIC_ns_per_op_q1] = statistics_quantile(sorted, laps, 0.25);
+	metrics[METRIC_ns_per_op_min] = statistics_quantile(sorted, laps, 0);
+	metrics[METRIC_ops_per_second] = 1e9 * threads / metrics[METRIC_ns_per_op];
+	m->result->record.operations = state->operations * laps;
+	free(sorted);
+	return 0;
+}
+
+static void keep_counters(struct throughput_state *state)
+{
+	static const struct {
+		enum counter counter;
+		enum metric metric;
+		bool per_op;
+	} kept[] = {
+		{ COUNTER_INSTRUCTIONS, METRIC_instructions_per_op, true },
+		{ COUNTER_CYCLES, METRIC_cycles_per_op, true },
+		{ COUNTER_L1D_MISSES, METRIC_l1d_misses_per_op, true },
+		{ COUNTER_DTLB_MISSES, METRIC_dtlb_misses_per_op, true },
+		{ COUNTER_PAGE_FAULTS, METRIC_page_faults, false },
+		{ COUNTER_MAJOR_FAULTS, METRIC_major_faults, false },
+	};
+	struct record *record = &state->m->result->record;
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+		double sum = 0; /* NaN on any thread makes it NaN */
+
+		for (unsigned t = 0; t < state->m->spec->cell.threads; t++)
+			sum += state->threads[t].values.value[kept[i].counter];
+		record->metrics[kept[i].metric] =
+			kept[i].per_op ? sum / (double)record->operations : sum;
+	}
+}
+
+static void keep_error(void *arg, const struct gbench_result *result)
+{
+	if (result->failed)
+		measure_fail(arg, CELL_CRASHED, "Google Benchmark: %s", result->error);
+}
+
+/* One family of one benchmark, run once. */
+static int run_benchmark(struct throughput_state *state)
+{
+	struct measurement *m = state->m;
+	const struct gbench_reporter reporter = { .result = keep_error, .arg = m };
+	const struct gbench_outputs outputs = { .reporter = &reporter };
+	struct gbench *family = gbench_register("cell", benchmark_thread, state);
+	int error;
+
+	if (!family)
+		return measure_fail(m, CELL_CRASHED, "out of memory");
+	gbench_threads(family, (int)m->spec->cell.threads);
+	gbench_iterations(family, state->batch * m->spec->laps);
+	gbench_clock(family, GBENCH_REAL_TIME);
+	error = gbench_run(NULL, &outputs, NULL);
+	gbench_shutdown();
+	if (error)
+		return measure_fail(m, CELL_CRASHED, "Google Benchmark: %s", strerror(-error));
+	return m->result->record.status == CELL_OK ? 0 : -ECANCELED;
+}
+
+static int finish(struct throughput_state *state)
+{
+	struct measurement *m = state->m;
+	uint64_t failed = 0;
+	int error;
+
+	for (unsigned t = 0; t < m->spec->cell.threads; t++)
+		failed += state->threads[t].failed_allocs;
+	if (failed)
+		return measure_fail(m, CELL_EXHAUSTED, "%llu allocations returned NULL",
+				    (unsigned long long)failed);
+	error = keep_laps(state);
+	if (error)
+		return error;
+	keep_counters(state);
+	m->result->record.metrics[METRIC_failed_allocs] = 0;
+	return 0;
+}
+
+int pass_throughput(struct measurement *m)
+{
+	const unsigned threads = m->spec->cell.threads;
+	struct throughput_state state = {
+		.m = m,
+		.operations = replay_operations(&m->image.trace, TRACE_BODY),
+		.times_bytes = 2 * sizeof(uint64_t) * m->spec->laps * threads,
+		.threads_bytes = sizeof(struct thread_sums) * threads,
+	};
+	double *metrics = m->result->record.metrics;
+	int error = 0;
+
+	state.batch = (int64_t)(state.operations / threads);
+	if (state.batch == 0)
+		return measure_fail(m, CELL_SKIPPED, "the trace's body holds no operation");
+	barrier_init(&state.barrier, threads);
+	state.start_ns = table_map(state.times_bytes);
+	state.threads = table_map(state.threads_bytes);
+	if (!state.start_ns || !state.threads) {
+		error = measure_fail(m, CELL_CRASHED, "out of memory for time stamps");
+	} else {
+		state.end_ns = state.start_ns + (size_t)m->spec->laps * threads;
+		metrics[METRIC_canary_arithmetic_ns] = canary_arithmetic_ns();
+		metrics[METRIC_canary_memory_ns] = canary_memory_ns();
+		error = run_benchmark(&state);
+	}
+	if (!error)
+		error = finish(&state);
+	table_unmap(state.start_ns, state.times_bytes);
+	table_unmap(state.threads, state.threads_bytes);
+	return error;
+}

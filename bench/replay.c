@@ -1,0 +1,389 @@
+#include "replay.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "allocators/pages.h"
+#include "bench/clock.h"
+#include "bench/irql.h"
+
+#define SPINS_BEFORE_YIELD 128
+#define PREFETCH_EVENTS 8
+
+const char *const touch_mode_names[TOUCH_MODES + 1] = { "trace", "none", "line", "all", NULL };
+
+void *table_map(size_t bytes)
+{
+	void *table = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (table == MAP_FAILED)
+		return NULL;
+	(void)mlock(table, bytes ? bytes : 1); /* a refusal is fine: it is faulted in already */
+	return table;
+}
+
+void table_unmap(void *table, size_t bytes)
+{
+	if (table)
+		munmap(table, bytes ? bytes : 1);
+}
+
+static void apply_touch(struct trace *trace, enum touch_mode touch)
+{
+	for (unsigned p = 0; p < trace->processors; p++) {
+		struct trace_stream *stream = &trace->streams[p];
+
+		for (uint64_t i = 0; i < stream->total; i++) {
+			struct trace_event *event = &stream->events[i];
+
+			if (event->kind != TRACE_ALLOC)
+				continue;
+			if (touch == TOUCH_NONE)
+				event->touch = 0;
+			else if (touch == TOUCH_LINE)
+				event->touch = event->bytes < 64 ? event->bytes : 64;
+			else if (touch == TOUCH_ALL)
+				event->touch = event->bytes;
+		}
+	}
+}
+
+int replay_create(struct trace *trace, const struct pool_backend *ops, struct pool *pool,
+		  enum touch_mode touch, struct replay *out)
+{
+	struct replay replay = { .trace = trace, .ops = ops, .pool = pool };
+
+	replay.slots_bytes = sizeof(*replay.slots) * ((size_t)trace->slots + 1);
+	replay.tags_bytes = sizeof(*replay.tags) * ((size_t)trace->tags + 1);
+	replay.slots = table_map(replay.slots_bytes);
+	replay.tags = table_map(replay.tags_bytes);
+	if (!replay.slots || !replay.tags) {
+		replay_destroy(&replay);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < trace->tags; i++)
+		replay.tags[i] = trace->tag_table[i].tag;
+	if (touch != TOUCH_TRACE)
+		apply_touch(trace, touch);
+	*out = replay;
+	return 0;
+}
+
+void replay_destroy(struct replay *replay)
+{
+	table_unmap((void *)replay->slots, replay->slots_bytes);
+	table_unmap(replay->tags, replay->tags_bytes);
+	memset(replay, 0, sizeof(*replay));
+}
+
+static inline void pause_processor(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Out of line: the hot loop is laid out for the slot being ready. */
+__attribute__((noinline, cold)) static void *wait_filled(_Atomic(void *) *slot)
+{
+	for (unsigned spins = 1;; spins++) {
+		void *block = atomic_load_explicit(slot, memory_order_acquire);
+
+		if (block)
+			return block;
+		if (spins % SPINS_BEFORE_YIELD)
+			pause_processor();
+		else
+			sched_yield();
+	}
+}
+
+__attribute__((noinline, cold)) static void wait_empty(_Atomic(void *) *slot)
+{
+	for (unsigned spins = 1; atomic_load_explicit(slot, memory_order_acquire); spins++) {
+		if (spins % SPINS_BEFORE_YIELD)
+			pause_processor();
+		else
+			sched_yield();
+	}
+}
+
+static inline void *slot_block(_Atomic(void *) *slot)
+{
+	void *block = atomic_load_explicit(slot, memory_order_acquire);
+
+	return __builtin_expect(block != NULL, 1) ? block : wait_filled(slot);
+}
+
+static inline void slot_claim(_Atomic(void *) *slot)
+{
+	if (__builtin_expect(atomic_load_explicit(slot, memory_order_acquire) != NULL, 0))
+		wait_empty(slot);
+}
+
+static inline enum pool_type event_type(const struct trace_event *event)
+{
+	return event->flags & TRACE_PAGED ? POOL_PAGED : POOL_NONPAGED;
+}
+
+/* The owner's first write. memset through a volatile pointer's bytes cannot be elided: alloc is opaque. */
+static inline void touch_block(void *block, uint32_t touch)
+{
+	if (touch)
+		memset(block, 0x5A, touch);
+}
+
+static void change_irql(const struct trace_event *event)
+{
+	if (event->kind == TRACE_RAISE)
+		irql_raise((enum irql)event->bytes);
+	else if (event->kind == TRACE_LOWER)
+		irql_lower((enum irql)event->bytes);
+}
+
+uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t first,
+		       uint64_t count)
+{
+	const struct trace_event *event = replay->trace->streams[processor].events + first;
+	const struct trace_event *end = event + count;
+	_Atomic(void *) *slots = replay->slots;
+	const uint32_t *tags = replay->tags;
+	struct pool *pool = replay->pool;
+	void *(*const alloc)(struct pool *, enum pool_type, size_t, uint32_t) = replay->ops->alloc;
+	void (*const release)(struct pool *, void *, uint32_t) = replay->ops->free;
+	uint64_t failed = 0;
+
+	for (; event < end; event++) {
+		_Atomic(void *) *slot = &slots[event->slot];
+
+		if (event->kind == TRACE_ALLOC) {
+			void *block;
+
+			slot_claim(slot);
+			block = alloc(pool, event_type(event), event->bytes, tags[event->tag]);
+			if (__builtin_expect(block == NULL, 0)) {
+				failed++;
+				block = REPLAY_FAILED;
+			} else {
+				touch_block(block, event->touch);
+			}
+			atomic_store_explicit(slot, block, memory_order_release);
+		} else if (event->kind == TRACE_FREE) {
+			void *block = slot_block(slot);
+
+			if (__builtin_expect(block != REPLAY_FAILED, 1))
+				release(pool, block, tags[event->tag]);
+			atomic_store_explicit(slot, NULL, memory_order_release);
+		} else {
+			change_irql(event);
+		}
+	}
+	return failed;
+}
+
+uint64_t replay_events_timed(const struct replay *replay, unsigned processor, uint64_t first,
+			     uint64_t count, struct histogram *alloc_times,
+			     struct histogram *free_times)
+{
+	const struct trace_event *event = replay->trace->streams[processor].events + first;
+	const struct trace_event *end = event + count;
+	const struct pool_backend *ops = replay->ops;
+	struct pool *pool = replay->pool;
+	uint64_t failed = 0;
+
+	for (; event < end; event++) {
+		_Atomic(void *) *slot = &replay->slots[event->slot];
+		uint64_t start;
+
+		if (event->kind == TRACE_ALLOC) {
+			void *block;
+
+			slot_claim(slot);
+			start = clock_ticks_start();
+			block = ops->alloc(pool, event_type(event), event->bytes,
+					   replay->tags[event->tag]);
+			histogram_record(alloc_times, clock_ticks_end() - start);
+			if (block)
+				touch_block(block, event->touch);
+			else
+				failed++;
+			atomic_store_explicit(slot, block ? block : REPLAY_FAILED,
+					      memory_order_release);
+		} else if (event->kind == TRACE_FREE) {
+			void *block = slot_block(slot);
+
+			if (block != REPLAY_FAILED) {
+				start = clock_ticks_start();
+				ops->free(pool, block, replay->tags[event->tag]);
+				histogram_record(free_times, clock_ticks_end() - start);
+			}
+			atomic_store_explicit(slot, NULL, memory_order_release);
+		} else {
+			change_irql(event);
+		}
+	}
+	return failed;
+}
+
+/* The promises that can be checked on a block by itself; the rest is the conformance suite's. */
+static void check_block(const struct replay *replay, const struct trace_event *event,
+			const void *block, size_t block_bytes, struct replay_sums *sums)
+{
+	const uint32_t caps = replay->ops->caps;
+	const uintptr_t address = (uintptr_t)block;
+	const char *broken = NULL;
+
+	if (sums->broken || (caps & POOL_CAP_FLOOR))
+		return;
+	if (address % POOL_ALIGNMENT)
+		broken = "a block is not 16-byte aligned";
+	else if (block_bytes < event->bytes)
+		broken = "block_bytes is smaller than the request";
+	else if ((caps & POOL_CAP_PAGE_RULES) && event->bytes >= POOL_OS_PAGE &&
+		 address % POOL_OS_PAGE)
+		broken = "a block of a page or more is not page-aligned";
+	else if ((caps & POOL_CAP_PAGE_RULES) && event->bytes < POOL_OS_PAGE &&
+		 address / POOL_OS_PAGE != (address + event->bytes - 1) / POOL_OS_PAGE)
+		broken = "a block smaller than a page crosses a page";
+	if (broken) {
+		sums->broken = broken;
+		sums->broken_block = block;
+		sums->broken_bytes = event->bytes;
+	}
+}
+
+uint64_t replay_events_counted(const struct replay *replay, unsigned processor, uint64_t first,
+			       uint64_t count, struct replay_sums *sums)
+{
+	const struct trace_event *event = replay->trace->streams[processor].events + first;
+	const struct trace_event *end = event + count;
+	const struct pool_backend *ops = replay->ops;
+	struct pool *pool = replay->pool;
+	uint64_t failed = 0;
+
+	for (; event < end; event++) {
+		_Atomic(void *) *slot = &replay->slots[event->slot];
+		struct replay_tag_sums *tag = &sums->tags[event->tag];
+
+		if (event->kind == TRACE_ALLOC) {
+			void *block;
+
+			slot_claim(slot);
+			block = ops->alloc(pool, event_type(event), event->bytes,
+					   replay->tags[event->tag]);
+			if (block) {
+				size_t bytes = ops->block_bytes(pool, block);
+
+				check_block(replay, event, block, bytes, sums);
+				touch_block(block, event->touch);
+				sums->live_bytes += event->bytes;
+				sums->block_bytes += (int64_t)bytes;
+				sums->live_blocks++;
+				tag->allocs++;
+				tag->bytes_allocated += event->bytes;
+				tag->live_bytes += event->bytes;
+			} else {
+				failed++;
+			}
+			sums->operations++;
+			atomic_store_explicit(slot, block ? block : REPLAY_FAILED,
+					      memory_order_release);
+		} else if (event->kind == TRACE_FREE) {
+			void *block = slot_block(slot);
+
+			if (block != REPLAY_FAILED) {
+				sums->block_bytes -= (int64_t)ops->block_bytes(pool, block);
+				sums->live_bytes -= event->bytes;
+				sums->live_blocks--;
+				tag->frees++;
+				tag->live_bytes -= event->bytes;
+				ops->free(pool, block, replay->tags[event->tag]);
+			}
+			sums->operations++;
+			atomic_store_explicit(slot, NULL, memory_order_release);
+		} else {
+			change_irql(event);
+		}
+	}
+	return failed;
+}
+
+/* Walks the real order once; a cut is taken whenever the next part's share of the phase is complete. */
+uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigned parts)
+{
+	const unsigned n = trace->processors;
+	uint64_t *cuts = calloc((size_t)(parts + 1) * n, sizeof(*cuts));
+	uint64_t *at = calloc(n, sizeof(*at));
+	uint64_t in_phase = 0, seen = 0;
+	unsigned part = 1;
+
+	if (!cuts || !at) {
+		free(cuts);
+		free(at);
+		return NULL;
+	}
+	for (unsigned p = 0; p < n; p++) {
+		in_phase += trace->streams[p].count[phase];
+		cuts[p] = trace->streams[p].start[phase];
+	}
+	for (uint64_t r = 0; r < trace->runs && part < parts; r++) {
+		const unsigned p = trace->order[r].processor;
+		const struct trace_stream *stream = &trace->streams[p];
+
+		for (uint32_t i = 0; i < trace->order[r].count; i++, at[p]++) {
+			if (at[p] < stream->start[phase] ||
+			    at[p] >= stream->start[phase] + stream->count[phase])
+				continue;
+			seen++;
+			while (part < parts && seen >= in_phase * part / parts) {
+				for (unsigned q = 0; q < n; q++) {
+					uint64_t next = at[q] + (q == p);
+					const uint64_t start = trace->streams[q].start[phase];
+
+					cuts[(size_t)part * n + q] = next < start ? start : next;
+				}
+				part++;
+			}
+		}
+	}
+	for (; part <= parts; part++)
+		for (unsigned p = 0; p < n; p++)
+			cuts[(size_t)part * n + p] = trace->streams[p].start[phase] +
+						     trace->streams[p].count[phase];
+	free(at);
+	return cuts;
+}
+
+const void *replay_foreign_block(const struct replay *replay,
+				 struct page_source *const pages[POOL_TYPES])
+{
+	for (uint32_t i = 0; i < replay->trace->slots; i++) {
+		const void *block = atomic_load_explicit(&replay->slots[i], memory_order_acquire);
+
+		if (block && block != REPLAY_FAILED &&
+		    !page_source_contains(pages[POOL_NONPAGED], block) &&
+		    !page_source_contains(pages[POOL_PAGED], block))
+			return block;
+	}
+	return NULL;
+}
+
+uint64_t replay_operations(const struct trace *trace, enum trace_phase phase)
+{
+	uint64_t operations = 0;
+
+	for (unsigned p = 0; p < trace->processors; p++) {
+		const struct trace_stream *stream = &trace->streams[p];
+		const struct trace_event *events = stream->events + stream->start[phase];
+
+		for (uint64_t i = 0; i < stream->count[phase]; i++)
+			operations += events[i].kind <= TRACE_FREE;
+	}
+	return operations;
+}
