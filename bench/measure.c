@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,7 +108,7 @@ static int open_pages(struct measurement *m)
 			.page_size = spec->cell.page_size ? spec->cell.page_size : POOL_OS_PAGE,
 			.backing = backing_of(spec->cell.backing),
 			.limit_bytes = spec->limit_bytes[type],
-			.node = -1,
+			.node = spec->node,
 			.paging_file = spec->paging_file && type == POOL_PAGED,
 			.paged_resident_bytes = spec->paged_resident_bytes,
 		};
@@ -171,30 +173,62 @@ static int open_pool(struct measurement *m)
 	return 0;
 }
 
+/* "3,0,1" without the help of hwloc, whose topology would churn the heap under test. False: not such a list. */
+static bool parse_processors(const char *bind, unsigned threads, unsigned *processors)
+{
+	for (unsigned t = 0; t < threads; t++) {
+		char *end;
+
+		if (*bind < '0' || *bind > '9')
+			return false;
+		processors[t] = (unsigned)strtoul(bind, &end, 10);
+		if (*end != (t + 1 < threads ? ',' : '\0'))
+			return false;
+		bind = end + 1;
+	}
+	return true;
+}
+
 static int place_threads(struct measurement *m)
 {
+	const struct measure_spec *spec = m->spec;
+	struct placement *placement = NULL;
 	char why[256] = "";
 	int error;
 
-	m->processors = calloc(m->spec->cell.threads, sizeof(*m->processors));
+	m->processors = calloc(spec->cell.threads, sizeof(*m->processors));
 	if (!m->processors)
 		return measure_fail(m, CELL_CRASHED, "out of memory");
-	error = placement_order(m->spec->bind, m->spec->cell.threads, m->processors, why,
-				sizeof(why));
-	if (error)
-		return measure_fail(m, CELL_SKIPPED, "%s", why);
-	m->result->record.bound = m->processors[0] >= 0;
+	if (!parse_processors(spec->bind, spec->cell.threads, m->processors)) {
+		error = placement_create(&placement, why, sizeof(why));
+		if (!error)
+			error = placement_order(placement, spec->bind, spec->cell.threads,
+						m->processors, why, sizeof(why));
+		placement_destroy(placement);
+		if (error)
+			return measure_fail(m, CELL_SKIPPED, "%s", why);
+	}
+	m->result->record.bound = m->processors[0] != PLACEMENT_UNBOUND;
 	return 0;
+}
+
+static int bind_thread(unsigned processor)
+{
+	cpu_set_t set;
+
+	if (processor == PLACEMENT_UNBOUND)
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	return -pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
 int measure_thread_enter(struct measurement *m, unsigned thread)
 {
-	int error = 0;
+	int error = bind_thread(m->processors[thread]);
 
-	if (m->processors[thread] >= 0)
-		error = placement_bind(m->processors[thread]);
 	if (error)
-		return measure_fail(m, CELL_UNTRUSTED, "cannot bind thread %u to processor %d: %s",
+		return measure_fail(m, CELL_UNTRUSTED, "cannot bind thread %u to processor %u: %s",
 				    thread, m->processors[thread], strerror(-error));
 	if (m->backend->ops->thread_enter)
 		error = m->backend->ops->thread_enter(m->pool, thread);

@@ -25,6 +25,7 @@ struct measure_spec {
 	unsigned warmup_laps; /* replayed first and discarded */
 	enum touch_mode touch;
 	char bind[128];       /* compact, scatter, none, or a list of processors */
+	int node;             /* NUMA node of the page sources, by hwloc; -1: no binding */
 	bool paging_file;
 	size_t paged_resident_bytes;
 	size_t limit_bytes[POOL_TYPES]; /* 0: none */
@@ -48,7 +49,7 @@ struct measurement {
 	struct backend *backend;
 	struct pool *pool;
 	struct replay replay;
-	int *processors;            /* [threads] operating system's number to bind to, -1: none */
+	unsigned *processors;       /* [threads] the kernel's number to bind to, or PLACEMENT_UNBOUND */
 	uint64_t baseline_bytes;    /* resident before the backend came */
 	struct result *result;
 };

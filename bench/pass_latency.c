@@ -1,7 +1,7 @@
 /*
  * The latency pass: a time stamp before and after every alloc and free of the measured laps, into one
- * histogram a thread and operation. The clock's own cost, measured in this process, is subtracted from
- * every percentile (never below zero) and kept beside them.
+ * histogram a thread and operation. The cost of the pair of stamps, measured in this process, is subtracted
+ * from every sample (never below zero) and kept beside the percentiles.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -28,8 +28,8 @@ static uint64_t replay_thread(struct team *team, unsigned processor, void *arg)
 	barrier_wait(&team->barrier);
 	for (unsigned lap = 0; lap < spec->warmup_laps + spec->laps; lap++) {
 		if (lap == spec->warmup_laps) {
-			histogram_init(&times[0]);
-			histogram_init(&times[1]);
+			histogram_clear(&times[0], tick_clock.ns_per_tick);
+			histogram_clear(&times[1], tick_clock.ns_per_tick);
 		}
 		failed += replay_events_timed(replay, processor, stream->start[TRACE_BODY],
 					      stream->count[TRACE_BODY], &times[0], &times[1]);
@@ -40,62 +40,48 @@ static uint64_t replay_thread(struct team *team, unsigned processor, void *arg)
 }
 
 /* Percentiles of one operation, into consecutive metrics from `first` on, in the order of the list. */
-static void keep_percentiles(const struct histogram *times, double ns_per_tick, double clock_ns,
-			     double *metrics, enum metric first)
+static void keep_percentiles(const struct histogram *times, double *metrics, enum metric first)
 {
-	static const double percentiles[] = { 50, 90, 99, 99.9, 99.99, 100 };
+	static const double percents[] = { 50, 90, 99, 99.9, 99.99, 100 };
 
-	for (size_t i = 0; i < sizeof(percentiles) / sizeof(*percentiles); i++) {
-		double ns = (double)histogram_percentile(times, percentiles[i]) * ns_per_tick;
-
-		metrics[first + (int)i] = fmax(ns - clock_ns, 0);
-	}
+	histogram_percentiles_ns(times, percents, sizeof(percents) / sizeof(*percents),
+				 &metrics[first]);
 }
 
 struct bin_list {
 	struct latency_bin *bins;
 	size_t count;
 	char op;
-	double ns_per_tick, clock_ns;
 };
 
-static void keep_bin(void *arg, uint64_t low, uint64_t high, uint64_t count)
+static void keep_bin(void *arg, double low_ns, double high_ns, uint64_t count)
 {
 	struct bin_list *list = arg;
 
-	list->bins[list->count++] = (struct latency_bin){
-		.op = list->op,
-		.low_ns = fmax((double)low * list->ns_per_tick - list->clock_ns, 0),
-		.high_ns = fmax((double)high * list->ns_per_tick - list->clock_ns, 0),
-		.count = count,
-	};
+	list->bins[list->count++] = (struct latency_bin){ list->op, low_ns, high_ns, count };
 }
 
 static int keep_results(struct measurement *m, struct latency_state *state, unsigned threads)
 {
 	struct result *result = m->result;
-	const double ns_per_tick = clock_ns_per_tick();
-	const double clock_ns = clock_pair_ticks() * ns_per_tick;
-	struct bin_list list = { .ns_per_tick = ns_per_tick, .clock_ns = clock_ns };
+	struct histogram *allocs = &state->times[0], *frees = &state->times[1];
+	struct bin_list list = { .op = 'a' };
 
 	for (unsigned t = 1; t < threads; t++) {
-		histogram_merge(&state->times[0], &state->times[2 * t]);
-		histogram_merge(&state->times[1], &state->times[2 * t + 1]);
+		histogram_merge(allocs, &state->times[2 * t]);
+		histogram_merge(frees, &state->times[2 * t + 1]);
 	}
-	result->record.metrics[METRIC_clock_ns] = clock_ns;
-	result->record.operations = histogram_count(&state->times[0]) +
-				    histogram_count(&state->times[1]);
-	keep_percentiles(&state->times[0], ns_per_tick, clock_ns, result->record.metrics,
-			 METRIC_alloc_ns_p50);
-	keep_percentiles(&state->times[1], ns_per_tick, clock_ns, result->record.metrics,
-			 METRIC_free_ns_p50);
-	list.bins = calloc(2 * (size_t)HISTOGRAM_BINS, sizeof(*list.bins));
+	result->record.metrics[METRIC_clock_ns] = tick_clock.pair_median_ns;
+	result->record.operations = histogram_count(allocs) + histogram_count(frees);
+	keep_percentiles(allocs, result->record.metrics, METRIC_alloc_ns_p50);
+	keep_percentiles(frees, result->record.metrics, METRIC_free_ns_p50);
+	list.bins = calloc(histogram_used_bins(allocs) + histogram_used_bins(frees) + 1u,
+			   sizeof(*list.bins));
 	if (!list.bins)
 		return measure_fail(m, CELL_CRASHED, "out of memory");
-	list.op = 'a';
-	histogram_visit(&state->times[0], keep_bin, &list);
+	histogram_for_each(allocs, keep_bin, &list);
 	list.op = 'f';
-	histogram_visit(&state->times[1], keep_bin, &list);
+	histogram_for_each(frees, keep_bin, &list);
 	result->latency = list.bins;
 	result->latency_bins = list.count;
 	return 0;
@@ -109,12 +95,12 @@ int pass_latency(struct measurement *m)
 	};
 	int error;
 
-	clock_calibrate();
+	ticks_initialise();
 	state.times = table_map(state.times_bytes);
 	if (!state.times)
 		return measure_fail(m, CELL_CRASHED, "out of memory for histograms");
 	for (unsigned i = 0; i < 2 * threads; i++)
-		histogram_init(&state.times[i]);
+		histogram_clear(&state.times[i], tick_clock.ns_per_tick);
 	error = team_run(m, replay_thread, &state);
 	if (!error)
 		error = keep_results(m, &state, threads);

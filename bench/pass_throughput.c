@@ -23,6 +23,7 @@
 struct thread_sums {
 	_Alignas(64) struct counters counters;
 	struct counter_values values;
+	struct fault_counts faults;
 	uint64_t failed_allocs;
 };
 
@@ -79,9 +80,9 @@ static void replay_lap(struct throughput_state *state, unsigned thread, unsigned
 	const size_t at = (size_t)lap * state->m->spec->cell.threads + thread;
 
 	barrier_wait(&state->barrier);
-	state->start_ns[at] = clock_monotonic_ns();
+	state->start_ns[at] = monotonic_ns();
 	replay_phase(state, thread, TRACE_BODY);
-	state->end_ns[at] = clock_monotonic_ns();
+	state->end_ns[at] = monotonic_ns();
 }
 
 static void benchmark_thread(struct gbench_state *gbench, void *arg)
@@ -89,17 +90,22 @@ static void benchmark_thread(struct gbench_state *gbench, void *arg)
 	struct throughput_state *state = arg;
 	const unsigned thread = (unsigned)gbench_thread_index(gbench);
 	struct thread_sums *sums = &state->threads[thread];
+	struct fault_counts before, after;
 	unsigned lap = 0;
 
 	if (!warm_up(state, thread)) {
 		gbench_skip_with_error(gbench, "the pool could not be used");
 		return;
 	}
-	counters_open(&sums->counters);
+	counters_open(&sums->counters, counter_hardware, COUNTER_HARDWARE, NULL, 0);
+	faults_read(FAULTS_OF_THREAD, &before);
 	counters_start(&sums->counters);
 	while (gbench_keep_running_batch(gbench, state->batch))
 		replay_lap(state, thread, lap++);
-	counters_stop(&sums->counters, &sums->values);
+	counters_stop(&sums->counters);
+	faults_read(FAULTS_OF_THREAD, &after);
+	sums->faults = faults_between(&before, &after);
+	counters_read(&sums->counters, &sums->values);
 	counters_close(&sums->counters);
 	barrier_wait(&state->barrier);
 	replay_phase(state, thread, TRACE_EPILOGUE);
@@ -141,9 +147,10 @@ static int keep_laps(struct throughput_state *state)
 						(double)state->operations;
 	m->result->laps = laps;
 	memcpy(sorted, m->result->lap_ns_per_op, sizeof(*sorted) * laps);
-	metrics[METRIC_ns_per_op] = statistics_quantile(sorted, laps, 0.5);
-	metrics[METRIC_ns_per_op_q1] = statistics_quantile(sorted, laps, 0.25);
-	metrics[METRIC_ns_per_op_min] = statistics_quantile(sorted, laps, 0);
+	sort_finite(sorted, laps);
+	metrics[METRIC_ns_per_op] = sorted_quantile(sorted, laps, 0.5);
+	metrics[METRIC_ns_per_op_q1] = sorted_quantile(sorted, laps, 0.25);
+	metrics[METRIC_ns_per_op_min] = sorted_quantile(sorted, laps, 0);
 	metrics[METRIC_ops_per_second] = 1e9 * threads / metrics[METRIC_ns_per_op];
 	m->result->record.operations = state->operations * laps;
 	free(sorted);
@@ -152,28 +159,29 @@ static int keep_laps(struct throughput_state *state)
 
 static void keep_counters(struct throughput_state *state)
 {
-	static const struct {
-		enum counter counter;
-		enum metric metric;
-		bool per_op;
-	} kept[] = {
-		{ COUNTER_INSTRUCTIONS, METRIC_instructions_per_op, true },
-		{ COUNTER_CYCLES, METRIC_cycles_per_op, true },
-		{ COUNTER_L1D_MISSES, METRIC_l1d_misses_per_op, true },
-		{ COUNTER_DTLB_MISSES, METRIC_dtlb_misses_per_op, true },
-		{ COUNTER_PAGE_FAULTS, METRIC_page_faults, false },
-		{ COUNTER_MAJOR_FAULTS, METRIC_major_faults, false },
+	static const enum metric kept[COUNTER_HARDWARE] = {
+		[COUNTER_INSTRUCTIONS] = METRIC_instructions_per_op,
+		[COUNTER_CYCLES] = METRIC_cycles_per_op,
+		[COUNTER_L1D_MISSES] = METRIC_l1d_misses_per_op,
+		[COUNTER_DTLB_MISSES] = METRIC_dtlb_misses_per_op,
 	};
 	struct record *record = &state->m->result->record;
+	struct fault_counts faults = { 0 };
 
-	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
-		double sum = 0; /* NaN on any thread makes it NaN */
+	for (int i = 0; i < COUNTER_HARDWARE; i++) {
+		double sum = 0; /* NaN on any thread makes it NaN, and so does a group that was shared */
 
 		for (unsigned t = 0; t < state->m->spec->cell.threads; t++)
-			sum += state->threads[t].values.value[kept[i].counter];
-		record->metrics[kept[i].metric] =
-			kept[i].per_op ? sum / (double)record->operations : sum;
+			sum += state->threads[t].values.exact ? state->threads[t].values.value[i]
+							      : NAN;
+		record->metrics[kept[i]] = sum / (double)record->operations;
 	}
+	for (unsigned t = 0; t < state->m->spec->cell.threads; t++) {
+		faults.page_faults += state->threads[t].faults.page_faults;
+		faults.major_faults += state->threads[t].faults.major_faults;
+	}
+	record->metrics[METRIC_page_faults] = (double)faults.page_faults;
+	record->metrics[METRIC_major_faults] = (double)faults.major_faults;
 }
 
 static void keep_error(void *arg, const struct gbench_result *result)

@@ -374,6 +374,7 @@ void measure_spec_init(struct measure_spec *spec)
 		.warmup_laps = 2,
 		.checkpoints = 200,
 		.bind = "compact",
+		.node = -1,
 		.trace_fd = -1,
 	};
 }

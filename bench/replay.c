@@ -205,10 +205,10 @@ uint64_t replay_events_timed(const struct replay *replay, unsigned processor, ui
 			void *block;
 
 			slot_claim(slot);
-			start = clock_ticks_start();
+			start = ticks_start();
 			block = ops->alloc(pool, event_type(event), event->bytes,
 					   replay->tags[event->tag]);
-			histogram_record(alloc_times, clock_ticks_end() - start);
+			histogram_record(alloc_times, ticks_net(start, ticks_stop()));
 			if (block)
 				touch_block(block, event->touch);
 			else
@@ -219,9 +219,9 @@ uint64_t replay_events_timed(const struct replay *replay, unsigned processor, ui
 			void *block = slot_block(slot);
 
 			if (block != REPLAY_FAILED) {
-				start = clock_ticks_start();
+				start = ticks_start();
 				ops->free(pool, block, replay->tags[event->tag]);
-				histogram_record(free_times, clock_ticks_end() - start);
+				histogram_record(free_times, ticks_net(start, ticks_stop()));
 			}
 			atomic_store_explicit(slot, NULL, memory_order_release);
 		} else {

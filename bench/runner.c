@@ -172,8 +172,7 @@ static int recall_failures(struct runner *runner, char *why, size_t why_bytes)
 		if (records[i].status == CELL_OK)
 			continue;
 		for (unsigned c = 0; c < runner->plan->cell_count; c++)
-			if (memcmp(&runner->plan->cells[c].cell, &records[i].cell,
-				   sizeof(records[i].cell)) == 0)
+			if (cell_same(&runner->plan->cells[c].cell, &records[i].cell))
 				note_status(runner, &runner->plan->cells[c], records[i].status);
 	}
 	free(records);
