@@ -59,7 +59,7 @@ static const struct argp list_argp = {
 
 /* ---- one entry ---- */
 
-static void print_options(const struct option *table)
+static void print_options(const struct option_def *table)
 {
 	for (; table && table->name; table++) {
 		char range[64] = "";
@@ -78,7 +78,7 @@ static void print_options(const struct option *table)
 	}
 }
 
-static json_t *options_json(const struct option *table)
+static json_t *options_json(const struct option_def *table)
 {
 	json_t *array = json_array();
 
@@ -120,7 +120,7 @@ static bool wanted(const struct listing *listing, const char *name)
 }
 
 static void add_entry(struct listing *listing, const char *kind, const char *name,
-		      const char *summary, const struct option *options, json_t *more)
+		      const char *summary, const struct option_def *options, json_t *more)
 {
 	listing->shown++;
 	if (listing->json) {
