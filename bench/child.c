@@ -28,6 +28,7 @@ struct buffer {
 struct child {
 	pid_t pid;
 	int result_fd, error_fd;
+	struct resident_watch watch;
 	struct buffer result;
 	char last_words[LAST_WORDS + 1];
 	size_t last_words_length;
@@ -35,7 +36,7 @@ struct child {
 
 /* ---- starting ---- */
 
-/* In the child: descriptors in place, environment as METHOD wants it, then exec. */
+/* In the child: descriptors in place, environment of a random length, then exec. */
 static void become_measurement(const struct measure_spec *spec, const char *text, int result_fd,
 			       int error_fd, const struct child_limits *limits)
 {
@@ -151,6 +152,7 @@ static enum verdict child_watch(struct child *child, const struct child_limits *
 				const volatile sig_atomic_t *interrupted)
 {
 	const uint64_t end = monotonic_ns() + (uint64_t)limits->timeout_seconds * 1000000000u;
+	uint64_t resident;
 	struct pollfd fds[2] = { { .fd = child->result_fd, .events = POLLIN },
 				 { .fd = child->error_fd, .events = POLLIN } };
 
@@ -164,8 +166,8 @@ static enum verdict child_watch(struct child *child, const struct child_limits *
 			return INTERRUPTED;
 		if (monotonic_ns() > end)
 			return TIMED_OUT;
-		if (limits->memory_bytes &&
-		    resident_of_process(child->pid) > limits->memory_bytes)
+		if (limits->memory_bytes && resident_watch_read(&child->watch, &resident) == 0 &&
+		    resident > limits->memory_bytes)
 			return OVER_MEMORY;
 	}
 	return ENDED;
@@ -241,6 +243,8 @@ int child_measure(const struct measure_spec *spec, const struct child_limits *li
 
 	if (error)
 		return error;
+	if (resident_watch_open(&child.watch, child.pid) != 0)
+		child.watch.fd = -1; /* it has ended already */
 	verdict = child_watch(&child, limits, interrupted);
 	if (verdict != ENDED)
 		kill(child.pid, SIGKILL);
@@ -248,6 +252,7 @@ int child_measure(const struct measure_spec *spec, const struct child_limits *li
 		;
 	close(child.result_fd);
 	close(child.error_fd);
+	resident_watch_close(&child.watch);
 	if (verdict == INTERRUPTED) {
 		free(child.result.text);
 		return -EINTR;

@@ -10,9 +10,7 @@
 #include "bench/placement.h"
 #include "bench/plan.h"
 #include "bench/runner.h"
-#include "plots/figures.h"
 #include "plots/report.h"
-#include "plots/table.h"
 #include "results/environment.h"
 #include "results/run_dir.h"
 
@@ -103,30 +101,17 @@ static void build_options(struct argp_option *options)
 
 /* ---- the run's directory ---- */
 
-static int write_environment(struct run_dir *run, const struct run_plan *plan,
-			     const struct environment *before, char *why, size_t why_bytes)
+/* The machine's topology: a run is worth having without it, so a failure is only said. */
+static void write_topology(struct run_dir *run)
 {
-	struct environment after;
-	char *text;
-	int error;
-
-	environment_read(&after);
-	text = environment_to_json(before, &after, plan);
-	if (!text) {
-		snprintf(why, why_bytes, "out of memory");
-		return -ENOMEM;
-	}
-	error = run_dir_write(run, "environment.json", text, strlen(text), why, why_bytes);
-	free(text);
-	return error;
-}
-
-static int write_topology(struct run_dir *run, char *why, size_t why_bytes)
-{
-	char path[4096];
+	struct placement *placement = NULL;
+	char path[4096], why[256] = "";
 
 	snprintf(path, sizeof(path), "%s/topology.xml", run_dir_path(run));
-	return placement_export_topology(path, why, why_bytes);
+	if (placement_create(&placement, why, sizeof(why)) != 0 ||
+	    placement_export(placement, path, why, sizeof(why)) != 0)
+		fprintf(stderr, "poolbench run: no topology.xml: %s\n", why);
+	placement_destroy(placement);
 }
 
 static int open_run(struct run_arguments *arguments, struct plan *plan, struct run_dir **run,
@@ -152,61 +137,95 @@ static int open_run(struct run_arguments *arguments, struct plan *plan, struct r
 		     : plan_create(&arguments->options, &arguments->record, plan, why, why_bytes);
 }
 
-static void show(const struct run_arguments *arguments, struct run_dir *run, int *exit_code)
+/* The medians of all cells, as they are in the run's directory. */
+static int print_tracker(const char *directory)
 {
-	const char *directory = run_dir_path(run);
-	char why[512] = "";
-	int error = 0;
+	char path[4096], text[65536];
+	size_t n;
+	FILE *file;
 
-	if (!arguments->no_plots) {
-		error = figures_make(&directory, 1, NULL, NULL, why, sizeof(why));
-		if (!error)
-			error = report_make(&directory, 1, NULL, why, sizeof(why));
-	}
-	if (error) {
-		fprintf(stderr, "poolbench run: no figures: %s\n  the data is safe: `poolbench report %s` "
-				"makes them later\n", why, directory);
-		*exit_code = exit_code_of(error);
-	}
-	error = arguments->json ? summary_json_print(stdout, directory, why, sizeof(why))
-				: summary_table_print(stdout, directory, why, sizeof(why));
-	if (error)
-		fprintf(stderr, "poolbench run: no summary: %s\n", why);
-	if (!arguments->json && !arguments->no_plots && *exit_code != EXIT_MISSING)
-		printf("\nreport: %s/report.html\n", directory);
+	snprintf(path, sizeof(path), "%s/tracker.json", directory);
+	file = fopen(path, "r");
+	if (!file)
+		return -errno;
+	while ((n = fread(text, 1, sizeof(text), file)) > 0)
+		fwrite(text, 1, n, stdout);
+	fclose(file);
+	return 0;
 }
 
-static int measure_all(struct run_arguments *arguments, struct plan *plan, struct run_dir *run)
+static int show(const struct run_arguments *arguments, const char *directory)
 {
-	struct environment before;
-	struct runner_totals totals;
-	char why[512] = "";
-	int exit_code = EXIT_GOOD;
-	int error;
+	char why[1024] = "", path[4096];
+	int exit_code = EXIT_GOOD, error;
 
-	environment_read(&before);
-	error = write_topology(run, why, sizeof(why));
-	if (error) /* a run is worth having without it */
-		fprintf(stderr, "poolbench run: no topology.xml: %s\n", why);
-	error = runner_run(plan, run, &totals, why, sizeof(why));
-	if (!error)
-		error = write_environment(run, &plan->record, &before, why, sizeof(why));
-	if (!error)
-		error = run_dir_finish(run, why, sizeof(why));
+	error = arguments->json ? print_tracker(directory)
+				: summary_table_print(stdout, directory, why, sizeof(why));
 	if (error) {
-		fprintf(stderr, "poolbench run: %s\n  what was measured until then is in %s\n", why,
-			run_dir_path(run));
+		fprintf(stderr, "poolbench run: no summary: %s\n", why[0] ? why : strerror(-error));
+		exit_code = EXIT_FAILED;
+	}
+	if (arguments->no_plots)
+		return exit_code;
+	error = report_make(&directory, 1, NULL, NULL, why, sizeof(why));
+	report_path(&directory, 1, NULL, path, sizeof(path));
+	if (error) {
+		fprintf(stderr,
+			"poolbench run: %s\n  the data is safe in %s; `poolbench report %s` draws it "
+			"later\n",
+			why, directory, directory);
+		return exit_code_of(error);
+	}
+	fprintf(arguments->json ? stderr : stdout, "\nreport: %s\n", path);
+	return exit_code;
+}
+
+/* Environment, measurement, environment: whatever was measured is in the directory when this returns. */
+static int measure_all(struct plan *plan, struct run_dir *run, struct runner_totals *totals,
+		       char *why, size_t why_bytes)
+{
+	json_t *previous = environment_read(run_dir_path(run));
+	json_t *environment = environment_begin(&plan->record, previous);
+	int error = environment ? environment_write(run, environment, why, why_bytes) : -ENOMEM;
+
+	if (!error) {
+		write_topology(run);
+		error = runner_run(plan, run, totals, why, why_bytes);
+	}
+	if (!error)
+		error = environment_end(environment);
+	if (!error)
+		error = environment_write(run, environment, why, why_bytes);
+	if (!error)
+		error = run_dir_finish(run, why, why_bytes);
+	json_decref(environment);
+	json_decref(previous);
+	return error;
+}
+
+static int carry_out(const struct run_arguments *arguments, struct plan *plan, struct run_dir *run)
+{
+	const char *directory = run_dir_path(run);
+	struct runner_totals totals = { 0 };
+	char why[512] = "out of memory";
+	int exit_code;
+
+	if (measure_all(plan, run, &totals, why, sizeof(why)) != 0) {
+		fprintf(stderr,
+			"poolbench run: %s\n  what was measured until then is in %s; go on with:\n"
+			"  poolbench run --resume %s\n",
+			why, directory, directory);
 		return EXIT_FAILED;
 	}
 	if (totals.interrupted) {
-		fprintf(stderr, "interrupted; everything finished is kept. Go on with:\n"
-				"  poolbench run --resume %s\n", run_dir_path(run));
+		fprintf(stderr,
+			"interrupted; everything finished is kept. Go on with:\n"
+			"  poolbench run --resume %s\n",
+			directory);
 		return EXIT_FAILED;
 	}
-	show(arguments, run, &exit_code);
-	if (totals.failed_cells && exit_code == EXIT_GOOD)
-		exit_code = EXIT_FAILED;
-	return exit_code;
+	exit_code = show(arguments, directory);
+	return totals.failed_cells && exit_code == EXIT_GOOD ? EXIT_FAILED : exit_code;
 }
 
 int cmd_run(int argc, char **argv)
@@ -239,7 +258,7 @@ int cmd_run(int argc, char **argv)
 		fprintf(stderr, "poolbench run: %s\n", why);
 		error = exit_code_of(error);
 	} else {
-		error = measure_all(&arguments, &plan, run);
+		error = carry_out(&arguments, &plan, run);
 	}
 	run_dir_close(run);
 	plan_release(&plan);

@@ -12,7 +12,7 @@
 
 /*
  * Some malloc libraries (Debian's jemalloc) have thread-local data that a late dlopen finds no room for unless
- * the loader was told to keep some when the process started (METHOD 26).
+ * the loader was told to keep some when the process started.
  */
 #define STATIC_TLS "glibc.rtld.optional_static_tls=16384"
 

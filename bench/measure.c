@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "bench/placement.h"
-#include "bench/resident.h"
 #include "workloads/workload.h"
 
 /* The record that a stop reported by the pool completes: one measurement a process. */
@@ -173,9 +172,17 @@ static int open_pool(struct measurement *m)
 	return 0;
 }
 
-/* "3,0,1" without the help of hwloc, whose topology would churn the heap under test. False: not such a list. */
+/*
+ * "none", or "3,0,1": without the help of hwloc, whose topology would churn the heap under test. False: a policy, or
+ * anything else that placement has to judge.
+ */
 static bool parse_processors(const char *bind, unsigned threads, unsigned *processors)
 {
+	if (strcmp(bind, "none") == 0) {
+		for (unsigned t = 0; t < threads; t++)
+			processors[t] = PLACEMENT_UNBOUND;
+		return true;
+	}
 	for (unsigned t = 0; t < threads; t++) {
 		char *end;
 
@@ -267,7 +274,7 @@ static int run_pass(struct measurement *m)
 	return error;
 }
 
-static void close_all(struct measurement *m)
+void measurement_close(struct measurement *m)
 {
 	/* A pool that failed may be in any state; the process ends anyway. */
 	if (m->pool && m->result->record.status == CELL_OK)
@@ -278,6 +285,7 @@ static void close_all(struct measurement *m)
 		for (int type = 0; type < POOL_TYPES; type++)
 			page_source_destroy(m->pages[type]);
 	}
+	resident_close(&m->resident);
 	free(m->processors);
 	trace_image_unmap(&m->image);
 }
@@ -319,32 +327,64 @@ static void record_end(struct measurement *m)
 		record->metrics[i] = NAN;
 }
 
-int measure(const struct measure_spec *spec, struct result *result,
-	    void (*emit)(const struct result *result))
+static int read_baseline(struct measurement *m)
 {
-	struct measurement m = { .spec = spec, .result = result };
+	struct resident_sample sample;
+	int error = resident_open(&m->resident);
+
+	if (!error)
+		error = resident_read(&m->resident, &sample);
+	if (error)
+		return measure_fail(m, CELL_UNTRUSTED,
+				    "cannot read /proc/self/smaps_rollup: %s; is /proc mounted?",
+				    strerror(-error));
+	m->baseline_bytes = sample.resident_bytes;
+	m->result->record.harness_bytes = (double)sample.resident_bytes;
+	return 0;
+}
+
+double measure_resident_bytes(const struct measurement *m)
+{
+	struct resident_sample sample;
+
+	if (resident_read(&m->resident, &sample) != 0)
+		return NAN;
+	return fmax((double)sample.resident_bytes - (double)m->baseline_bytes, 0);
+}
+
+int measurement_open(struct measurement *m, const struct measure_spec *spec, struct result *result,
+		     void (*emit)(const struct result *result))
+{
 	int error;
 
+	*m = (struct measurement){ .spec = spec, .result = result, .resident.fd = -1 };
 	record_begin(spec, result);
 	stopping_result = result;
 	stopping_emit = emit;
-	/* Huge pages only where the cell asks for them, whatever the machine's default (METHOD 17). */
+	/* Huge pages only where the cell asks for them, whatever the machine's default. */
 	prctl(PR_SET_THP_DISABLE, backing_of(spec->cell.backing) != PAGE_BACKING_THP, 0, 0, 0);
-	error = open_trace(&m);
+	error = open_trace(m);
 	if (!error)
-		error = place_threads(&m);
-	if (!error && replay_create(&m.image.trace, NULL, NULL, spec->touch, &m.replay))
-		error = measure_fail(&m, CELL_CRASHED, "out of memory for the harness's tables");
+		error = place_threads(m);
+	if (!error && replay_create(&m->image.trace, NULL, NULL, spec->touch, &m->replay))
+		error = measure_fail(m, CELL_CRASHED, "out of memory for the harness's tables");
 	if (!error)
-		error = open_pages(&m);
-	if (!error) {
-		m.baseline_bytes = resident_anonymous_bytes();
-		result->record.harness_bytes = (double)m.baseline_bytes;
-		error = open_pool(&m);
-	}
+		error = open_pages(m);
+	if (error)
+		return error;
+	error = read_baseline(m);
+	return error ? error : open_pool(m);
+}
+
+int measure(const struct measure_spec *spec, struct result *result,
+	    void (*emit)(const struct result *result))
+{
+	struct measurement m;
+	int error = measurement_open(&m, spec, result, emit);
+
 	if (!error)
 		error = run_pass(&m);
 	record_end(&m);
-	close_all(&m);
+	measurement_close(&m);
 	return error || result->record.status != CELL_OK;
 }

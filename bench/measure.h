@@ -12,6 +12,7 @@
 #include "allocators/pages.h"
 #include "allocators/registry.h"
 #include "bench/replay.h"
+#include "bench/resident.h"
 #include "bench/trace_image.h"
 #include "results/record.h"
 
@@ -50,6 +51,7 @@ struct measurement {
 	struct pool *pool;
 	struct replay replay;
 	unsigned *processors;       /* [threads] the kernel's number to bind to, or PLACEMENT_UNBOUND */
+	struct resident_reader resident;
 	uint64_t baseline_bytes;    /* resident before the backend came */
 	struct result *result;
 };
@@ -61,6 +63,15 @@ struct measurement {
 int measure(const struct measure_spec *spec, struct result *result,
 	    void (*emit)(const struct result *result));
 
+/*
+ * The stages of measure(), for whoever brings its own loop (the gbench command): trace, tables, page sources,
+ * backend and pool, in that order. 0, or measure_fail's value with status and reason in the record;
+ * measurement_close is due in both cases. `result` is cleared first and stays the caller's.
+ */
+int measurement_open(struct measurement *measurement, const struct measure_spec *spec,
+		     struct result *result, void (*emit)(const struct result *result));
+void measurement_close(struct measurement *measurement);
+
 /* The passes, called by measure(): 0, or -errno with the record's status and reason set. */
 int pass_throughput(struct measurement *measurement);
 int pass_latency(struct measurement *measurement);
@@ -69,6 +80,9 @@ int pass_memory(struct measurement *measurement);
 /* For the passes: sets status and reason (printf-like) and returns -ECANCELED. */
 int measure_fail(struct measurement *measurement, enum cell_status status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Resident bytes that came with the backend: anonymous, shared and huge, less the baseline; never below 0. */
+double measure_resident_bytes(const struct measurement *measurement);
 
 /* Binds the calling thread and enters the pool as `thread`; 0, or measure_fail's value. */
 int measure_thread_enter(struct measurement *measurement, unsigned thread);

@@ -10,14 +10,14 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/resident.h"
 #include "bench/team.h"
 #include "bench/waste.h"
 
-#define FOOTPRINT_FLOOR_BYTES (1u << 20) /* METHOD 18: below this a ratio says nothing */
+#define FOOTPRINT_FLOOR_BYTES (1u << 20) /* Below this a ratio says nothing */
 
 struct memory_state {
 	struct measurement *m;
@@ -84,12 +84,12 @@ static double committed_bytes(const struct measurement *m)
 
 static double resident_bytes(const struct measurement *m)
 {
-	double bytes = (double)resident_anonymous_bytes() - (double)m->baseline_bytes;
+	double bytes = measure_resident_bytes(m);
 	size_t paged;
 
 	if (m->spec->paging_file && page_source_resident(m->pages[POOL_PAGED], &paged) == 0)
 		bytes += (double)paged;
-	return fmax(bytes, 0);
+	return bytes;
 }
 
 /* Called by one thread while the others wait at the barrier. */

@@ -4,7 +4,7 @@
  *
  * Google Benchmark starts the threads, times the region and reports the iterations. What a lap costs is taken
  * from our own clock at the lap's barriers: its threaded times and rates changed their meaning between
- * versions (METHOD 7), and the median of laps wants each lap. A lap's wall time is from the barrier that
+ * versions, and the median of laps wants each lap. A lap's wall time is from the barrier that
  * starts it to the last thread's end.
  */
 #include <errno.h>
@@ -230,6 +230,26 @@ static int finish(struct throughput_state *state)
 	return 0;
 }
 
+/* What this process's moment on the machine was like, before anything else touches the caches. */
+static int run_canary(struct measurement *m)
+{
+	double *metrics = m->result->record.metrics;
+	struct canary *canary = NULL;
+	struct canary_times times;
+	int error = canary_create(&canary);
+
+	if (!error)
+		error = canary_run(canary, &times);
+	canary_destroy(canary);
+	if (error == -EILSEQ)
+		return measure_fail(m, CELL_UNTRUSTED, "the canary computed a wrong result");
+	if (error)
+		return measure_fail(m, CELL_CRASHED, "canary: %s", strerror(-error));
+	metrics[METRIC_canary_arithmetic_ns] = times.arithmetic_ns;
+	metrics[METRIC_canary_memory_ns] = times.memory_ns;
+	return 0;
+}
+
 int pass_throughput(struct measurement *m)
 {
 	const unsigned threads = m->spec->cell.threads;
@@ -239,7 +259,6 @@ int pass_throughput(struct measurement *m)
 		.times_bytes = 2 * sizeof(uint64_t) * m->spec->laps * threads,
 		.threads_bytes = sizeof(struct thread_sums) * threads,
 	};
-	double *metrics = m->result->record.metrics;
 	int error = 0;
 
 	state.batch = (int64_t)(state.operations / threads);
@@ -252,8 +271,9 @@ int pass_throughput(struct measurement *m)
 		error = measure_fail(m, CELL_CRASHED, "out of memory for time stamps");
 	} else {
 		state.end_ns = state.start_ns + (size_t)m->spec->laps * threads;
-		metrics[METRIC_canary_arithmetic_ns] = canary_arithmetic_ns();
-		metrics[METRIC_canary_memory_ns] = canary_memory_ns();
+		error = run_canary(m);
+	}
+	if (!error) {
 		error = run_benchmark(&state);
 	}
 	if (!error)

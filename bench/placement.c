@@ -408,11 +408,21 @@ int placement_bind(const struct placement *placement, unsigned processor, char *
 	return error;
 }
 
+unsigned placement_nodes(const struct placement *placement)
+{
+	return (unsigned)hwloc_get_nbobjs_by_type(placement->topology, HWLOC_OBJ_NUMANODE);
+}
+
 int placement_node(const struct placement *placement, unsigned processor)
 {
 	hwloc_obj_t pu = find_pu(placement, processor);
+	hwloc_obj_t node;
 
-	return pu && pu->nodeset ? hwloc_bitmap_first(pu->nodeset) : -1;
+	if (!pu || !pu->nodeset)
+		return -1;
+	node = hwloc_get_numanode_obj_by_os_index(placement->topology,
+						  (unsigned)hwloc_bitmap_first(pu->nodeset));
+	return node ? (int)node->logical_index : -1;
 }
 
 int placement_export(const struct placement *placement, const char *path, char *why,

@@ -54,10 +54,9 @@ int placement_order(const struct placement *placement, const char *bind, unsigne
 int placement_bind(const struct placement *placement, unsigned processor, char *why,
 		   size_t why_bytes);
 
-/*
- * NUMA node, by the kernel's number, that is nearest to a processor; -1 when there is no such
- * processor.
- */
+/* NUMA nodes of the machine, >= 1. */
+unsigned placement_nodes(const struct placement *placement);
+/* NUMA node, by hwloc's logical index as page sources want it, nearest to a processor; -1: no such processor. */
 int placement_node(const struct placement *placement, unsigned processor);
 
 /* Writes hwloc's XML of the machine; lstopo -i shows it. 0 or -errno with a sentence in `why`. */

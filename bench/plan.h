@@ -7,7 +7,7 @@
  * are SKIPPED.
  *
  * Order. Repetition by repetition, each a random permutation (by the seed) of all cells and passes due in it:
- * drift of the machine then falls on all cells alike (METHOD 2).
+ * drift of the machine then falls on all cells alike.
  */
 #ifndef POOLBENCH_PLAN_H
 #define POOLBENCH_PLAN_H

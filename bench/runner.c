@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/child.h"
+#include "bench/placement.h"
 #include "bench/progress.h"
 #include "bench/trace_image.h"
 #include "workloads/random.h"
@@ -26,6 +27,7 @@ struct runner {
 	struct plan *plan;
 	struct run_dir *run;
 	struct runner_totals *totals;
+	struct placement *placement;
 	struct runner_trace *traces;
 	unsigned trace_count;
 	struct child_limits limits;
@@ -77,6 +79,31 @@ static void close_traces(struct runner *runner)
 
 /* ---- tasks ---- */
 
+/*
+ * Turns the policy into numbers here, once, so that a measuring process needs no hwloc, whose topology would
+ * churn the heap under test; memory goes to the node of the first thread where there are several.
+ */
+static int place(struct runner *runner, struct measure_spec *spec, char *why, size_t why_bytes)
+{
+	unsigned processors[256];
+	size_t used = 0;
+	int error = placement_order(runner->placement, spec->bind, spec->cell.threads, processors,
+				    why, why_bytes);
+
+	if (error || processors[0] == PLACEMENT_UNBOUND)
+		return error;
+	if (placement_nodes(runner->placement) > 1)
+		spec->node = placement_node(runner->placement, processors[0]);
+	for (unsigned t = 0; t < spec->cell.threads && used < sizeof(spec->bind); t++)
+		used += (size_t)snprintf(spec->bind + used, sizeof(spec->bind) - used, "%s%u",
+					 t ? "," : "", processors[t]);
+	if (used >= sizeof(spec->bind)) {
+		snprintf(why, why_bytes, "too many threads to bind one by one: use --bind none");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* A result without a process. */
 static void refuse_result(const struct measure_spec *spec, enum cell_status status,
 			  const char *reason, struct result *result)
@@ -99,6 +126,7 @@ static int measure_task(struct runner *runner, struct plan_cell *cell, struct me
 			struct result *result)
 {
 	struct runner_trace *trace;
+	char why[256];
 
 	if (cell->skip[0]) {
 		refuse_result(spec, CELL_SKIPPED, cell->skip, result);
@@ -107,6 +135,10 @@ static int measure_task(struct runner *runner, struct plan_cell *cell, struct me
 	trace = find_trace(runner, &cell->cell);
 	if (trace->fd < 0) {
 		refuse_result(spec, CELL_SKIPPED, trace->why, result);
+		return 0;
+	}
+	if (place(runner, spec, why, sizeof(why)) != 0) {
+		refuse_result(spec, CELL_SKIPPED, why, result);
 		return 0;
 	}
 	spec->trace_fd = trace->fd;
@@ -223,12 +255,15 @@ int runner_run(struct plan *plan, struct run_dir *run, struct runner_totals *tot
 	}
 	sigaction(SIGINT, &action, &old_int);
 	sigaction(SIGTERM, &action, &old_term);
-	error = recall_failures(&runner, why, why_bytes);
+	error = placement_create(&runner.placement, why, why_bytes);
+	if (!error)
+		error = recall_failures(&runner, why, why_bytes);
 	if (!error)
 		error = run_tasks(&runner, why, why_bytes);
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);
 	close_traces(&runner);
+	placement_destroy(runner.placement);
 	totals->interrupted = interrupted != 0;
 	return error == -EINTR ? 0 : error;
 }
