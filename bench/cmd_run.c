@@ -11,6 +11,7 @@
 #include "bench/plan.h"
 #include "bench/runner.h"
 #include "plots/report.h"
+#include "plots/table.h"
 #include "results/environment.h"
 #include "results/run_dir.h"
 
@@ -137,29 +138,12 @@ static int open_run(struct run_arguments *arguments, struct plan *plan, struct r
 		     : plan_create(&arguments->options, &arguments->record, plan, why, why_bytes);
 }
 
-/* The medians of all cells, as they are in the run's directory. */
-static int print_tracker(const char *directory)
-{
-	char path[4096], text[65536];
-	size_t n;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/tracker.json", directory);
-	file = fopen(path, "r");
-	if (!file)
-		return -errno;
-	while ((n = fread(text, 1, sizeof(text), file)) > 0)
-		fwrite(text, 1, n, stdout);
-	fclose(file);
-	return 0;
-}
-
 static int show(const struct run_arguments *arguments, const char *directory)
 {
 	char why[1024] = "", path[4096];
 	int exit_code = EXIT_GOOD, error;
 
-	error = arguments->json ? print_tracker(directory)
+	error = arguments->json ? summary_json_print(stdout, directory, why, sizeof(why))
 				: summary_table_print(stdout, directory, why, sizeof(why));
 	if (error) {
 		fprintf(stderr, "poolbench run: no summary: %s\n", why[0] ? why : strerror(-error));
@@ -167,8 +151,8 @@ static int show(const struct run_arguments *arguments, const char *directory)
 	}
 	if (arguments->no_plots)
 		return exit_code;
-	error = report_make(&directory, 1, NULL, NULL, why, sizeof(why));
-	report_path(&directory, 1, NULL, path, sizeof(path));
+	error = report_make(&directory, 1, NULL, why, sizeof(why));
+	report_path(&directory, NULL, path, sizeof(path));
 	if (error) {
 		fprintf(stderr,
 			"poolbench run: %s\n  the data is safe in %s; `poolbench report %s` draws it "

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# The command line as a person meets it: what is said and which code comes back, for bad input, broken backends,
+# killed runs and full disks. usage: cli.sh POOLBENCH BROKEN_PLUGINS_DIRECTORY
+set -uo pipefail
+poolbench=$1 broken=$2
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+failures=0 checks=0
+# Small runs: what is tested is the machinery.
+small=(--repetitions 2 --events 4000 --laps 3 --no-plots --timeout 60)
+
+fail() {
+	printf 'FAILED: %s\n' "$*"
+	[ -s out ] && sed 's/^/    /' out | head -n 12
+	failures=$((failures + 1))
+}
+
+# expect CODE PATTERN COMMAND...: the exit code, and a pattern (extended) in what it prints.
+expect() {
+	local code=$1 pattern=$2 got
+	shift 2
+	checks=$((checks + 1))
+	"$@" >out 2>&1
+	got=$?
+	[ "$got" -eq "$code" ] || { fail "exit code $got, not $code: $*"; return 1; }
+	grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
+}
+
+# count PATTERN FILE
+count() {
+	grep -Ec -- "$1" "$2"
+}
+
+same() {
+	checks=$((checks + 1))
+	[ "$1" = "$2" ] || fail "$3: $1 is not $2"
+}
+
+# ---- words ----
+expect 2 "did you mean 'run'" "$poolbench" rum
+expect 2 "did you mean 'nt-pool'" "$poolbench" run --backend nt-poll
+expect 2 "did you mean 'irp-storm'" "$poolbench" run --workload irp-strom
+expect 2 "option" "$poolbench" run --workload irp-storm:depht=3
+expect 2 "option" "$poolbench" run --backend nt-pool:lookasside=off
+expect 2 "powers of two" "$poolbench" run --page-size 5000
+expect 2 "powers of two" "$poolbench" run --page-size 4G
+expect 2 "numbers of threads" "$poolbench" run --threads 0
+expect 2 "numbers of threads" "$poolbench" run --threads two
+expect 2 "base or thp or hugetlb" "$poolbench" run --backing huge
+expect 2 "2\^64" "$poolbench" run --seed minus
+expect 2 "list" "$poolbench" run --backend ,
+expect 2 "trace or none" "$poolbench" run --touch some
+expect 2 "throughput or latency" "$poolbench" run --passes speed
+expect 0 "backends" "$poolbench" --help
+expect 0 "lookaside" "$poolbench" list nt-pool
+expect 2 "did you mean" "$poolbench" list nt-pol
+expect 0 '"kind": "workload"' "$poolbench" list workloads --json
+
+# ---- what is missing ----
+expect 3 "libnothere" "$poolbench" run --backend malloc:libnothere.so.9
+expect 3 "no_symbol" "$poolbench" run --backend "$broken/no_symbol.so"
+expect 3 "(abi|ABI)" "$poolbench" run --backend "$broken/wrong_abi.so"
+expect 3 "nowhere" "$poolbench" run --backend ./nowhere.so
+expect 3 "nowhere" "$poolbench" run --workload trace:nowhere.pbt
+head -c 3000 /dev/urandom >noise.pbt
+"$poolbench" run --backend nt-pool --workload trace:noise.pbt "${small[@]}" >out 2>&1 &&
+	fail "noise was taken for a trace"
+grep -Eq "noise.pbt" out || fail "the damaged trace is not named"
+
+# ---- a backend that fails costs only its cell ----
+expect 1 "CRASHED" "$poolbench" run --backend "nt-pool,$broken/segfaults.so,$broken/hangs.so" \
+	--workload irp-storm "${small[@]}" --passes throughput --timeout 2 --out broken-run
+expect 0 '"status": ?"CRASHED".*SIGSEGV.*my free list looks odd' grep CRASHED broken-run/records.jsonl
+expect 0 '"status": ?"TIMEOUT".*--timeout' grep TIMEOUT broken-run/records.jsonl
+same "$(grep '"nt-pool"' broken-run/records.jsonl | count '"status": ?"OK"' -)" 2 "sound cells beside broken ones"
+same "$(count 'NaN|Infinity|inf,' broken-run/run.json)" 0 "NaN in run.json"
+expect 1 "EXHAUSTED" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" \
+	--nonpaged-limit 64K --out exhausted-run
+expect 0 'returned NULL|create' grep EXHAUSTED exhausted-run/records.jsonl
+
+# ---- a run's directory ----
+expect 1 "(already|exists|holds)" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" --out broken-run
+expect 1 "/proc/none" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" --out /proc/none
+expect 0 "irp-storm" "$poolbench" run --backend nt-pool,glibc --workload irp-storm "${small[@]}" --out whole-run
+same "$(wc -l <whole-run/records.jsonl)" 12 "records of a whole run"
+python=$(command -v python3) && expect 0 "" "$python" -c '
+import json, sys
+run = json.load(open("whole-run/run.json"))
+assert {b["run_type"] for b in run["benchmarks"]} == {"iteration"}
+for line in open("whole-run/records.jsonl"):
+    json.loads(line)
+environment = json.load(open("whole-run/environment.json"))
+assert environment["before"] and environment["after"]
+'
+
+# ---- kill -9 in mid-run, then --resume ----
+"$poolbench" run --backend nt-pool,glibc --workload irp-storm,registry-churn --repetitions 6 \
+	--events 40000 --no-plots --out killed-run >out 2>&1 &
+pid=$!
+for _ in $(seq 200); do
+	[ "$(wc -l 2>/dev/null <killed-run/records.jsonl || echo 0)" -ge 5 ] && break
+	sleep 0.05
+done
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+kept=$(wc -l <killed-run/records.jsonl)
+checks=$((checks + 1))
+[ "$kept" -ge 5 ] || fail "only $kept records survived the kill"
+head -n "$kept" killed-run/records.jsonl >before-resume
+expect 0 "irp-storm" "$poolbench" run --resume killed-run --no-plots
+same "$(head -n "$kept" killed-run/records.jsonl | cmp -s - before-resume && echo kept)" kept "records before the kill"
+# 6 cells (floor, nt-pool, glibc x 2): 6 throughput, 2 latency, 1 memory each
+same "$(wc -l <killed-run/records.jsonl)" 54 "records after the resume"
+expect 0 "irp-storm" "$poolbench" run --resume killed-run --no-plots
+same "$(wc -l <killed-run/records.jsonl)" 54 "records after resuming a finished run"
+expect 3 "nowhere" "$poolbench" run --resume nowhere
+
+# ---- a full disk ----
+if [ "$(id -u)" -eq 0 ] && mkdir small-disk && mount -t tmpfs -o size=256k none small-disk 2>/dev/null; then
+	head -c 200000 /dev/zero >small-disk/filler
+	expect 1 "(space|ENOSPC)" "$poolbench" run --backend nt-pool,glibc --workload irp-storm \
+		--repetitions 40 --events 4000 --laps 3 --no-plots --out small-disk/run
+	checks=$((checks + 1))
+	tail -n 1 small-disk/run/records.jsonl | tail -c 2 | grep -q '}' || fail "a half-written record on the full disk"
+	umount small-disk
+else
+	echo "skipped: a full disk (cannot mount a small tmpfs)"
+fi
+
+# ---- every option changes what it says ----
+checksum() {
+	"$poolbench" measure "$1" 2>/dev/null | grep -o '"trace_checksum": *"[^"]*"'
+}
+one=$(checksum '{"backend":"null","workload":"irp-storm","seed":"1","events":4000}')
+two=$(checksum '{"backend":"null","workload":"irp-storm","seed":"2","events":4000}')
+again=$(checksum '{"backend":"null","workload":"irp-storm","seed":"1","events":4000}')
+same "$one" "$again" "the same seed, the same trace"
+checks=$((checks + 1))
+[ -n "$one" ] && [ "$one" != "$two" ] || fail "--seed does not change the trace"
+
+# ---- one processor; unbound; more threads than processors ----
+expect 0 "irp-storm" taskset -c 0 "$poolbench" run --backend nt-pool --workload irp-storm --threads 2 "${small[@]}"
+expect 0 "irp-storm" "$poolbench" run --backend nt-pool --workload irp-storm --threads 4 --bind none "${small[@]}"
+expect 1 "SKIPPED|processor" "$poolbench" run --backend nt-pool --workload irp-storm --bind 4000 "${small[@]}" --out far-run ||
+	expect 0 "SKIPPED" cat far-run/records.jsonl
+
+# ---- huge pages that are not there ----
+if [ "$(cat /proc/sys/vm/nr_hugepages 2>/dev/null || echo 1)" -eq 0 ]; then
+	expect 0 "SKIPPED|irp-storm" "$poolbench" run --backend nt-pool --workload irp-storm --backing hugetlb "${small[@]}" --out huge-run
+	expect 0 "nr_hugepages" grep SKIPPED huge-run/records.jsonl
+fi
+
+# ---- the harness's own memory does not grow with repetitions ----
+expect 0 "" "$poolbench" run --backend nt-pool --workload irp-storm --events 4000 --laps 3 --no-plots \
+	--repetitions 30 --passes throughput --out long-run
+checks=$((checks + 1))
+awk 'match($0, /"harness_bytes": *[0-9.e+]+/) {
+	v = substr($0, RSTART, RLENGTH); sub(/.*: */, "", v)
+	if (/"backend": *"nt-pool"/) { n++; if (n <= 5 && v > early) early = v; if (n > 25 && v > late) late = v }
+} END { exit !(n == 30 && late <= early * 1.05) }' long-run/records.jsonl ||
+	fail "the harness of the last repetitions holds more than that of the first"
+
+echo "$checks checks, $failures failed"
+[ "$failures" -eq 0 ]
