@@ -50,7 +50,10 @@ static void stop_measurement(void *arg, const struct pool_stop *stop)
 	_exit(1);
 }
 
-/* Generates the trace in a process of its own, so that this one's heap stays as it is. */
+/*
+ * For a measurement by hand, which brings no image: the trace is generated here, and what that leaves in the
+ * process's own heap is the glibc backend's to reuse. The runner always brings one.
+ */
 static int generate_image(const struct measure_spec *spec, char *why, size_t why_bytes)
 {
 	struct trace *trace = NULL;

@@ -114,6 +114,9 @@ int trace_image_write(const struct trace *trace)
 	head.bytes = writer.at;
 	writer.at = 0;
 	image_append(&writer, &head, sizeof(head));
+	/* An empty table at the end has an offset and no bytes: the file still reaches it. */
+	if (!writer.error && ftruncate(writer.fd, (off_t)head.bytes) != 0)
+		writer.error = -errno;
 	if (writer.error) {
 		close(writer.fd);
 		return writer.error;
