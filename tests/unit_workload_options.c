@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -57,14 +58,14 @@ static void every_option_changes_the_work(void **state)
 {
 	(void)state;
 	for (const struct workload *const *w = workloads; *w; w++) {
-		const struct census base = census_of((*w)->name, 2, EVENTS);
+		const struct census base = census_of((*w)->name, 2, EVENTS / 3);
 
 		for (const struct option_def *option = (*w)->options; option->name; option++) {
 			char spec[128], value[64];
 
 			other_value(option, value, sizeof(value));
 			snprintf(spec, sizeof(spec), "%s:%s=%s", (*w)->name, option->name, value);
-			if (census_of(spec, 2, EVENTS).work == base.work)
+			if (census_of(spec, 2, EVENTS / 3).work == base.work)
 				fail_msg("%s: the same work as with %s", spec,
 					 option->default_text);
 			assert_non_null(option->help);
@@ -387,6 +388,7 @@ static void bad_specs_are_refused_in_words(void **state)
 	assert_refused("irp-storm:version=vista", -EINVAL, "version");
 	assert_refused("mixed:irp=101", -EINVAL, "irp");
 	assert_refused("trace:", -EINVAL, "trace:FILE");
+	assert_refused("trace:/no/such/file", -ENOENT, "/no/such/file");
 }
 
 static void good_specs_pass_the_check(void **state)
@@ -400,6 +402,31 @@ static void good_specs_pass_the_check(void **state)
 	}
 	assert_int_equal(workload_check("irp-storm:depth=5,remote=0.5", why, sizeof(why)), 0);
 	assert_int_equal(workload_check("irp-storm:", why, sizeof(why)), 0);
+}
+
+/* A recording is replayed on as many processors as it has, or folded onto fewer. */
+static void recordings_are_loaded(void **state)
+{
+	char path[] = "/tmp/unit-workload-XXXXXX", spec[64], why[256] = "";
+	struct trace *made = trace_of("irp-storm", 2, 5000, 1), *read = NULL;
+	const int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(trace_write(made, path, why, sizeof(why)), 0);
+	snprintf(spec, sizeof(spec), "trace:%s", path);
+	assert_int_equal(workload_check(spec, why, sizeof(why)), 0);
+	assert_int_equal(workload_trace(spec, 2, 1, 1, &read, why, sizeof(why)), 0);
+	assert_true(read->checksum == made->checksum);
+	trace_destroy(read);
+	assert_int_equal(workload_trace(spec, 1, 1, 1, &read, why, sizeof(why)), 0);
+	assert_int_equal(read->processors, 1);
+	trace_destroy(read);
+	assert_int_equal(workload_trace(spec, 4, 1, 1, &read, why, sizeof(why)), -ERANGE);
+	assert_non_null(strstr(why, "2 processors"));
+	trace_destroy(made);
+	unlink(path);
 }
 
 static void impossible_requests_are_refused(void **state)
@@ -441,6 +468,7 @@ int main(void)
 		cmocka_unit_test(mixed_weights),
 		cmocka_unit_test(bad_specs_are_refused_in_words),
 		cmocka_unit_test(good_specs_pass_the_check),
+		cmocka_unit_test(recordings_are_loaded),
 		cmocka_unit_test(impossible_requests_are_refused),
 	};
 

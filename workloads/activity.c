@@ -86,8 +86,8 @@ struct actor {
 	const struct activity_part *part;
 	void *state;
 	uint64_t emitted; /* events of its steps so far */
-	unsigned
-		processor; /* whose turn it is; by part, or two parts on two processors would never mix */
+	/* Whose turn it is. By part: with a common turn two parts could keep to a processor each. */
+	unsigned processor;
 };
 
 /* The actor that lags most behind its weight. */
@@ -143,8 +143,8 @@ int activities_generate(const struct workload_config *config, struct trace_build
 		stage.tag_index[i] = STAGE_NO_TAG;
 	for (unsigned i = 0; rc == 0 && i < count; i++) {
 		actors[i].part = &parts[i];
-		rc = parts[i].kind->create(&stage, parts[i].options, trait_of(config->seed, i),
-					   &actors[i].state);
+		rc = parts[i].kind->create(&stage, parts[i].options,
+					   trait_of(config->seed, parts[i].salt), &actors[i].state);
 	}
 	if (rc == 0) {
 		for (unsigned i = 0; i < count; i++)

@@ -51,6 +51,7 @@ struct activity_part {
 	const struct activity_kind *kind;
 	const void *options;
 	uint32_t weight; /* >= 1 */
+	uint32_t salt;   /* of its chance: whatever the other parts are, the same part does the same */
 };
 
 /*

@@ -42,7 +42,7 @@ static const struct option_def irp_storm_table[] = {
 	OPTION_UINT(struct irp_storm_options, hold, "4", 0, 1000, "1",
 		    "requests completed at full depth before the drain, in depths"),
 	OPTION_ENUM(struct irp_storm_options, stack, "mixed", stack_names,
-		    "stack locations: short (1 to 4), mixed, deep (10 to 20)"),
+		    "stack locations: short (1 to 4), mixed, deep (5 to 20)"),
 	OPTION_SIZE(struct irp_storm_options, transfer, "1M", 512, 64 << 20, "largest direct transfer"),
 	OPTION_SIZE(struct irp_storm_options, buffer, "4K", 32, 1 << 20, "largest system buffer"),
 	OPTION_REAL(struct irp_storm_options, buffered, "0.4", 0, 1, "1", "share of requests with a system buffer"),

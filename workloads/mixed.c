@@ -66,7 +66,8 @@ static int mixed_generate(const struct workload_config *config, struct trace_bui
 			rc = -ENOMEM;
 		parts[count++] = (struct activity_part){ .kind = all[i].kind,
 							 .options = values[i],
-							 .weight = all[i].weight };
+							 .weight = all[i].weight,
+							 .salt = i };
 	}
 	if (rc == 0)
 		rc = count ? activities_generate(config, builder, parts, count) : -EINVAL;

@@ -3,6 +3,7 @@
 #include "activity.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,21 +121,34 @@ static int generate(const struct workload *workload, const struct workload_confi
 	return rc;
 }
 
-/* A recording, on no more processors than asked for. */
-static int load_recording(const char *path, unsigned processors, struct trace **out, char *why,
-			  size_t why_bytes)
+static int too_few_processors(const char *name, const struct trace *trace, unsigned processors,
+			      char *why, size_t why_bytes)
 {
-	struct trace *trace, *folded;
-	int rc;
+	snprintf(why, why_bytes, "%s holds the events of %u processors, %u were asked for", name,
+		 trace->processors, processors);
+	return -ERANGE;
+}
 
-	if (!path || !*path) {
+/* The file of "trace:NAME". */
+static int locate_recording(const char *name, char *path, char *why, size_t why_bytes)
+{
+	if (!name || !*name) {
 		snprintf(why, why_bytes, "trace: which file? Write trace:FILE");
 		return -EINVAL;
 	}
-	/* The reader of trace files lands next. */
-	rc = -ENOTSUP;
-	trace = NULL;
-	snprintf(why, why_bytes, "%s: recordings cannot be read yet", path);
+	return trace_locate(name, path, PATH_MAX, why, why_bytes);
+}
+
+/* A recording, on no more processors than it has. */
+static int load_recording(const char *name, unsigned processors, struct trace **out, char *why,
+			  size_t why_bytes)
+{
+	char path[PATH_MAX];
+	struct trace *trace;
+	int rc = locate_recording(name, path, why, why_bytes);
+
+	if (rc == 0)
+		rc = trace_read(path, &trace, why, why_bytes);
 	if (rc)
 		return rc;
 	if (trace->processors == processors) {
@@ -142,20 +156,29 @@ static int load_recording(const char *path, unsigned processors, struct trace **
 		return 0;
 	}
 	if (trace->processors < processors) {
-		snprintf(why, why_bytes, "%s holds the events of %u processors, %u were asked for",
-			 path, trace->processors, processors);
-		trace_destroy(trace);
-		return -ERANGE;
+		rc = too_few_processors(name, trace, processors, why, why_bytes);
+	} else {
+		rc = trace_fold(trace, processors, out);
+		if (rc)
+			snprintf(why, why_bytes, "%s: cannot fold onto %u processors: %s", name,
+				 processors, strerror(-rc));
 	}
-	rc = trace_fold(trace, processors, &folded);
 	trace_destroy(trace);
-	if (rc) {
-		snprintf(why, why_bytes, "%s: cannot fold onto %u processors: %s", path, processors,
-			 strerror(-rc));
-		return rc;
-	}
-	*out = folded;
-	return 0;
+	return rc;
+}
+
+/* Reads the tables in front of the events, no more. */
+static int check_recording(const char *name, char *why, size_t why_bytes)
+{
+	char path[PATH_MAX];
+	struct trace_reader *reader;
+	int rc = locate_recording(name, path, why, why_bytes);
+
+	if (rc == 0)
+		rc = trace_reader_open(path, &reader, why, why_bytes);
+	if (rc == 0)
+		trace_reader_close(reader);
+	return rc;
 }
 
 int workload_trace(const char *spec, unsigned processors, uint64_t events, uint64_t seed,
@@ -192,19 +215,14 @@ int workload_check(const char *spec, char *why, size_t why_bytes)
 {
 	char name[NAME_BYTES];
 	const struct workload *workload;
-	struct trace *trace;
 	const char *options;
 	void *values;
 	int rc = split_spec(spec, name, &options, why, why_bytes);
 
 	if (rc)
 		return rc;
-	if (strcmp(name, RECORDING) == 0) {
-		rc = load_recording(options, 1, &trace, why, why_bytes);
-		if (rc == 0)
-			trace_destroy(trace);
-		return rc;
-	}
+	if (strcmp(name, RECORDING) == 0)
+		return check_recording(options, why, why_bytes);
 	rc = parse_spec(name, options, &workload, &values, why, why_bytes);
 	if (rc == 0)
 		free(values);

@@ -1,0 +1,8 @@
+# The generators. Under sanitizers they take a while: the time-outs are for those.
+poolbench_test(unit_workloads SOURCES unit_workloads.c workload_census.c
+	LIBS poolbench_workloads LABELS fast workloads TIMEOUT 300)
+poolbench_test(unit_workload_options SOURCES unit_workload_options.c workload_census.c
+	LIBS poolbench_workloads LABELS fast workloads TIMEOUT 300)
+poolbench_test(unit_workload_figures SOURCES unit_workload_figures.c workload_census.c
+	LIBS poolbench_workloads LABELS fast workloads TIMEOUT 300)
+target_compile_definitions(unit_workload_figures PRIVATE DOCS_DIRECTORY="${PROJECT_SOURCE_DIR}/docs")
