@@ -104,12 +104,20 @@ static void storm_depth(void **state)
 		char spec[64];
 		struct census census;
 
-		snprintf(spec, sizeof(spec), "irp-storm:depth=%u,buffered=0,direct=0", depths[i]);
+		snprintf(spec, sizeof(spec), "irp-storm:depth=%u,buffered=0,direct=0,files=64",
+			 depths[i]);
 		census = census_of(spec, 1, EVENTS);
 		/* Besides: 64 files, a burst under way, extensions, what is posted. */
 		assert_in_range(census.live_blocks_peak, depths[i] + 64,
 				depths[i] * 12 / 10 + 64 + 40);
 	}
+}
+
+static void storm_files(void **state)
+{
+	(void)state;
+	assert_true(tag_census_of("irp-storm:files=100", "File", 2, EVENTS).live_start == 200);
+	assert_true(tag_census_of("irp-storm:files=0", "File", 2, EVENTS).allocs == 0);
 }
 
 static void storm_dispatch(void **state)
@@ -453,6 +461,7 @@ int main(void)
 		cmocka_unit_test(every_option_changes_the_work),
 		cmocka_unit_test(storm_remote),
 		cmocka_unit_test(storm_depth),
+		cmocka_unit_test(storm_files),
 		cmocka_unit_test(storm_dispatch),
 		cmocka_unit_test(storm_shares),
 		cmocka_unit_test(storm_sizes),

@@ -22,11 +22,11 @@ static const struct {
 	const char *spec;
 	uint64_t work;
 } golden[] = {
-	{ "irp-storm", 0x014065DD224C67D0 },
+	{ "irp-storm", 0xE6D18CAA7E17A3D0 },
 	{ "registry-churn", 0xD9CE35C826A9CAB2 },
 	{ "section-mapping:files=4096,cached=1024", 0xE8306951EC8B9A71 },
 	{ "object-churn:population=8192,processes=32", 0x4BF54B37FE0937C9 },
-	{ "mixed", 0x76541CCCDE649033 },
+	{ "mixed", 0xCF43C0B2F5B48433 },
 };
 
 #define GOLDEN (sizeof(golden) / sizeof(golden[0]))
@@ -359,16 +359,16 @@ static void pools_are_those_of_the_workload(void **state)
 	}
 }
 
-/* Bounds that the default comparison relies on: what is live fits small machines and fills a cache. */
+/* Bounds that the default comparison relies on: ratios to what is live mean something, and small machines can run it. */
 static void footprints_are_moderate(void **state)
 {
 	(void)state;
 	for (const struct workload *const *w = workloads; *w; w++) {
-		struct trace *trace = trace_of((*w)->name, 2, 262144, 1);
+		struct trace *trace = trace_of((*w)->name, 1, 131072, 1);
 		struct trace_summary summary;
 
 		trace_summarise(trace, &summary);
-		assert_in_range(summary.live_bytes_peak, 512 << 10, 128 << 20);
+		assert_in_range(summary.live_bytes_peak, 1280 << 10, 128 << 20);
 		assert_in_range(summary.bytes_max, 1, 4 << 20);
 		trace_destroy(trace);
 	}

@@ -15,14 +15,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FILES            64u /* file objects that stay open, a processor */
 #define REORDER          32u /* a device completes one of its oldest so many requests */
 #define REOPEN_STEPS     16u /* a file is closed and another opened once in so many steps */
 #define EXTENSION_ONE_IN 10u /* requests that carry an IRP extension */
 #define BUFFER_LOW       16u /* system buffers: each octave from here to the largest is as frequent */
 
 struct irp_storm_options {
-	unsigned depth, burst, dpc, hold;
+	unsigned depth, burst, dpc, hold, files;
 	int stack;
 	size_t transfer, buffer;
 	double buffered, direct, remote, dispatch, packets, workers;
@@ -41,6 +40,8 @@ static const struct option_def irp_storm_table[] = {
 	OPTION_UINT(struct irp_storm_options, dpc, "8", 1, 1024, "requests", "requests one DPC completes"),
 	OPTION_UINT(struct irp_storm_options, hold, "4", 0, 1000, "1",
 		    "requests completed at full depth before the drain, in depths"),
+	OPTION_UINT(struct irp_storm_options, files, "4096", 0, 1 << 20, "files",
+		    "file objects that stay open, a processor"),
 	OPTION_ENUM(struct irp_storm_options, stack, "mixed", stack_names,
 		    "stack locations: short (1 to 4), mixed, deep (5 to 20)"),
 	OPTION_SIZE(struct irp_storm_options, transfer, "1M", 512, 64 << 20, "largest direct transfer"),
@@ -76,7 +77,7 @@ struct queue {
 	unsigned head, count;
 	enum storm_stage stage;
 	uint64_t left; /* STORM_HOLD: completions before the drain */
-	uint32_t files[FILES];
+	uint32_t *files;
 	unsigned next_file, steps;
 	uint32_t *posted; /* packets and work items that wait for PASSIVE_LEVEL; 2 a completion */
 	unsigned posted_count;
@@ -260,11 +261,14 @@ static uint32_t open_file(struct storm *storm, unsigned processor)
 static void reopen_file(struct storm *storm, unsigned processor)
 {
 	struct queue *queue = &storm->queues[processor];
-	uint32_t *file = &queue->files[queue->next_file];
+	uint32_t *file;
 
+	if (storm->options->files == 0)
+		return;
+	file = &queue->files[queue->next_file];
 	stage_free(storm->stage, processor, *file);
 	*file = open_file(storm, processor);
-	queue->next_file = (queue->next_file + 1) % FILES;
+	queue->next_file = (queue->next_file + 1) % storm->options->files;
 }
 
 static void send_requests(struct storm *storm, unsigned processor)
@@ -349,7 +353,7 @@ static void storm_populate(void *state)
 {
 	struct storm *storm = state;
 
-	for (unsigned i = 0; i < FILES; i++)
+	for (unsigned i = 0; i < storm->options->files; i++)
 		for (unsigned p = 0; p < storm->stage->processors; p++)
 			storm->queues[p].files[i] = open_file(storm, p);
 }
@@ -361,6 +365,7 @@ static void storm_destroy(void *state)
 	if (!storm)
 		return;
 	for (unsigned p = 0; storm->queues && p < storm->stage->processors; p++) {
+		free(storm->queues[p].files);
 		free(storm->queues[p].requests);
 		free(storm->queues[p].posted);
 	}
@@ -377,9 +382,10 @@ static int storm_create_queues(struct storm *storm)
 		struct queue *queue = &storm->queues[p];
 
 		share_init(&queue->remote, parts_per_million(storm->options->remote));
+		queue->files = calloc(storm->options->files + 1ull, sizeof(*queue->files));
 		queue->requests = calloc(storm->ring, sizeof(*queue->requests));
 		queue->posted = calloc(storm->posted_max, sizeof(*queue->posted));
-		if (!queue->requests || !queue->posted)
+		if (!queue->files || !queue->requests || !queue->posted)
 			return -ENOMEM;
 	}
 	return 0;
