@@ -142,6 +142,31 @@ void prepare_panels(struct drawing *drawing)
 		drawing_array_text(drawing, "panel_name", i + 1, model->panel[i].name);
 }
 
+/* Characters, not bytes. */
+static size_t characters(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+unsigned prepare_bar_columns(struct drawing *drawing, size_t around, size_t panel_height)
+{
+	const struct model *model = drawing->model;
+	size_t longest = 0, columns;
+
+	for (size_t i = 0; i < model->series_count; i++) {
+		size_t n = characters(model->series[i].name);
+		longest = n > longest ? n : longest;
+	}
+	columns = model->panels > 1 && longest <= 24 ? 2 : 1;
+	fprintf(drawing->variables, "columns = %zu\nname_width = %zu\n", columns,
+		20 + longest * 36 / 5);
+	return (unsigned)(around + (model->panels + columns - 1) / columns * panel_height);
+}
+
 /* ---- running gnuplot ---- */
 
 static void last_words(const char *path, char *out, size_t bytes)

@@ -83,6 +83,11 @@ int prepare_waste(struct drawing *drawing);
 
 /* Names and looks of all series: series_name[], series_rgb[], series_point[], series_dash[], from 1. */
 void prepare_series(struct drawing *drawing);
+/*
+ * The layout of a figure of bars: `columns` of panels, fewer where names are long, and `name_width` in
+ * pixels. Returns the picture's height for panels of this height and what is around them.
+ */
+unsigned prepare_bar_columns(struct drawing *drawing, size_t around, size_t panel_height);
 /* panel_name[] from 1, and the count `panels`. */
 void prepare_panels(struct drawing *drawing);
 

@@ -282,7 +282,6 @@ int prepare_waste(struct drawing *drawing)
 	for (size_t p = 0; p < model->panels && !err; p++)
 		err = waste_panel(drawing, p, &rows);
 	fprintf(drawing->variables, "rows = %zu\n", rows);
-	drawing->height = (unsigned)(100 + (model->panels > 1 ? (model->panels + 1) / 2 : 1) *
-						   (78 + 26 * rows));
+	drawing->height = prepare_bar_columns(drawing, 100, 78 + 26 * rows);
 	return err ? err : rows ? 0 : 1;
 }

@@ -120,8 +120,7 @@ int prepare_throughput(struct drawing *drawing)
 	for (size_t s = 0; s < model->series_count; s++)
 		rows += !model->series[s].floor;
 	fprintf(drawing->variables, "rows = %zu\n", rows);
-	drawing->height = (unsigned)(76 + (model->panels > 1 ? (model->panels + 1) / 2 : 1) *
-						  (86 + 24 * rows));
+	drawing->height = prepare_bar_columns(drawing, 76, 86 + 24 * rows);
 	return measured ? 0 : 1;
 }
 

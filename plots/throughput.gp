@@ -1,13 +1,12 @@
 # Bars a workload, the fastest on top, whiskers the confidence interval, the floor as a dashed line.
 # data: rank, median, low, high (-1: none), series, status; a block a panel.
-columns = panels > 1 ? 2 : 1
 panel_height = 86 + 24 * rows
 cell_width = (width - 20) / columns
-longest = 0
-do for [s = 1:series] { longest = strlen(series_name[s]) > longest ? strlen(series_name[s]) : longest }
-name_width = 20 + 7.2 * longest
-heading = 'Throughput: longer bars are faster'
-subheading = 'million allocs and frees a second, median and its 95 % confidence interval; dashed: the floor (a pool that does nothing)'
+same_threads = 1
+do for [p = 2:panels] { same_threads = same_threads && panel_threads[p] == panel_threads[1] }
+threads_text(n) = sprintf('%d thread%s', n, n == 1 ? '' : 's')
+heading = 'Throughput' . (same_threads ? ' with ' . threads_text(panel_threads[1]) : '') . ': longer bars are faster'
+subheading = 'million allocs and frees a second, median and its 95 % confidence interval; dashed: the floor (a pool that does nothing), where it is near'
 set multiplot
 load heading_script
 set style fill solid 0.85 noborder
@@ -31,17 +30,17 @@ do for [p = 1:panels] {
 	limit = floor_near && panel_floor[p] * 1.03 > limit ? panel_floor[p] * 1.03 : limit
 	set xrange [0:limit]
 	set yrange [panel_rows[p] + 0.6:0.4]
-	set xtics autofreq
+	set xtics 0,tic_step(limit),limit
 	set xlabel 'M ops/s' font small offset 0,0.6 textcolor rgb grey
 	unset arrow
-	set label 1 panel_name[p] at screen px(left),1 - py(top - 13) left textcolor rgb ink
-	note = sprintf('%d thread%s', panel_threads[p], panel_threads[p] == 1 ? '' : 's')
+	set label 1 panel_name[p] at screen px(14 + column * cell_width),1 - py(top - 13) left textcolor rgb ink
+	note = same_threads ? '' : threads_text(panel_threads[p])
 	if (panel_floor[p] == panel_floor[p]) {
-		note = note . sprintf(', floor %.0f', panel_floor[p])
+		note = note . sprintf('%sfloor %.0f', same_threads ? '' : ', ', panel_floor[p])
 		if (floor_near) {
 			set arrow 1 from panel_floor[p],graph 0 to panel_floor[p],graph 1 nohead linestyle 100 front
 		} else {
-			note = note . ' (off the scale)'
+			note = note . ' →'
 		}
 	}
 	set label 2 note at screen px(right),1 - py(top - 13) right font small textcolor rgb grey

@@ -1,13 +1,9 @@
 # Stacked bars: committed bytes that are no caller's, by cause, in percent of live bytes, the leanest on top.
 # data: rank, series, then a percentage a cause; a block a panel.
-columns = panels > 1 ? 2 : 1
 heading = 'Where the memory goes: shorter is leaner'
 subheading = 'bytes that are no caller''s, in percent of the live bytes, at the peak of live; native designs'
 panel_height = 78 + 26 * rows
 cell_width = (width - 20) / columns
-longest = 0
-do for [s = 1:series] { longest = strlen(series_name[s]) > longest ? strlen(series_name[s]) : longest }
-name_width = 20 + 7.2 * longest
 array cause_rgb[6] = [0x332288, 0x88ccee, 0x44aa99, 0xddcc77, 0xcc6677, 0x999999]
 set multiplot
 load heading_script
@@ -32,7 +28,7 @@ do for [p = 1:panels] {
 	set yrange [(panel_rows[p] > 0 ? panel_rows[p] : 1) + 0.6:0.4]
 	set xrange [0:*]
 	set format x '%g %%'
-	set label 1 panel_name[p] at screen px(left),1 - py(top - 13) left textcolor rgb ink
+	set label 1 panel_name[p] at screen px(14 + column * cell_width),1 - py(top - 13) left textcolor rgb ink
 	if (panel_rows[p] == 0) { set label 2 'not measured' at graph 0.5,0.5 center textcolor rgb alarm; set xrange [0:1] }
 	plot for [c = 1:causes] data index p - 1 \
 		using (0):1:(c == 1 ? 0 : sum [i = 1:c - 1] column(2 + i)):(sum [i = 1:c] column(2 + i)):($1 - 0.34):($1 + 0.34):ytic(series_name[int($2)]) \
