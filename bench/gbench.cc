@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -48,6 +49,20 @@ static std::string library_version()
 	using namespace benchmark;
 	using namespace version_fallback;
 	return GetBenchmarkVersion();
+}
+
+/*
+ * Wall and manual time of a run with threads: the mean of the threads before 1.9.0, their sum
+ * since. Which one is known by the version at run time, not by the headers: the library may be
+ * newer than those.
+ */
+static bool sums_time_of_threads()
+{
+	unsigned major = 0, minor = 0;
+	std::string version = library_version();
+
+	sscanf(version.c_str(), version[0] == 'v' ? "v%u.%u" : "%u.%u", &major, &minor);
+	return major > 1 || (major == 1 && minor >= 9);
 }
 
 /* A failed run: error_occurred and error_message in 1.7, skipped and skip_message after. */
@@ -673,6 +688,8 @@ class fan_out : public benchmark::BenchmarkReporter
 			out.cpu_time /= scale;
 		}
 		out.real_seconds = run.real_accumulated_time;
+		if (sums_time_of_threads() && run.threads > 1)
+			out.real_seconds /= static_cast<double>(run.threads);
 		out.cpu_seconds = run.cpu_accumulated_time;
 		out.unit = unit_of(run.time_unit);
 		out.threads = run.threads;

@@ -210,8 +210,10 @@ struct gbench_result {
 	const char *error; /* "" if not failed */
 	int64_t iterations; /* all threads together; of an aggregate: repetitions */
 	/*
-	 * Per iteration, in `unit`. With threads the library's meaning varies: 1.7.1 divides wall
-	 * time by the iterations of all threads. Divide the seconds yourself where it matters.
+	 * Per iteration, in `unit`, as the library reports it. With threads its meaning varies:
+	 * before 1.9.0 the mean of the threads' wall time, since then their sum, over the
+	 * iterations of all threads. real_seconds is the same everywhere: compute with that where
+	 * it matters.
 	 */
 	double real_time, cpu_time;
 	double real_seconds; /* whole run, mean over the threads; or the manual time */

@@ -24,7 +24,7 @@
 
 /*
  * shmem and file pages are this process's share (a page that two processes map counts half), and 0
- * with kernels before 5.x that do not say.
+ * with kernels that have no Pss_Shmem and Pss_File lines.
  */
 struct resident_sample {
 	uint64_t resident_bytes; /* anonymous + hugetlb + shmem */

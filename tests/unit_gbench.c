@@ -409,6 +409,27 @@ static void paused_time_is_not_counted(void **state)
 	}
 }
 
+static void spend_manual_time(struct gbench_state *state, void *arg)
+{
+	(void)arg;
+	while (gbench_keep_running(state))
+		gbench_set_iteration_time(state, 0.25);
+}
+
+/* Libraries before 1.9.0 report the mean of the threads, later ones their sum. */
+static void seconds_are_the_mean_of_the_threads(void **state)
+{
+	struct gbench *family = gbench_register("mean", spend_manual_time, NULL);
+
+	(void)state;
+	gbench_clock(family, GBENCH_MANUAL_TIME);
+	gbench_threads(family, 4);
+	gbench_iterations(family, 8);
+	run_all();
+	assert_true(seen.result[0].real_seconds == 2);
+	assert_int_equal(seen.result[0].iterations, 32);
+}
+
 static void process_time_is_measured(void **state)
 {
 	struct counts counts = { 0 };
@@ -705,6 +726,7 @@ int main(void)
 		cmocka_unit_test(threads_run_together_and_counters_are_summed),
 		cmocka_unit_test(manual_time_and_counter_flags),
 		cmocka_unit_test(paused_time_is_not_counted),
+		cmocka_unit_test(seconds_are_the_mean_of_the_threads),
 		cmocka_unit_test(process_time_is_measured),
 		cmocka_unit_test(set_up_and_tear_down_once_a_run),
 		cmocka_unit_test(failures_are_reported_as_such),
