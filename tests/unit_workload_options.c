@@ -452,6 +452,14 @@ static void impossible_requests_are_refused(void **state)
 	assert_int_equal(workload_trace("mixed:irp=0,registry=0,section=0,object=0", 1, 1000, 1,
 					&trace, why, sizeof(why)),
 			 -EINVAL);
+	assert_non_null(strstr(why, "nothing to do"));
+	/* Processes without a handle have none to reopen. */
+	assert_int_equal(
+		workload_trace("object-churn:processes=1000,population=64,files=0,events=0,"
+			       "replace=0,restart=0",
+			       1, 1000, 1, &trace, why, sizeof(why)),
+		-EINVAL);
+	assert_non_null(strstr(why, "nothing to do"));
 	assert_null(trace);
 }
 

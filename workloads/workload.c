@@ -108,6 +108,7 @@ static int generate(const struct workload *workload, const struct workload_confi
 {
 	struct trace_builder *builder = trace_builder_create(config->processors);
 	char *origin = canonical_origin(workload, config->options);
+	struct trace *trace = NULL;
 	int rc = builder && origin ? 0 : -ENOMEM;
 
 	if (rc == 0)
@@ -115,7 +116,15 @@ static int generate(const struct workload *workload, const struct workload_confi
 	if (rc)
 		snprintf(why, why_bytes, "%s: %s", workload->name, strerror(-rc));
 	else
-		rc = trace_builder_finish(builder, origin, config->seed, out, why, why_bytes);
+		rc = trace_builder_finish(builder, origin, config->seed, &trace, why, why_bytes);
+	if (rc == 0 && trace_phase_events(trace, TRACE_BODY) == 0) {
+		snprintf(why, why_bytes, "%s: with these options there is nothing to do",
+			 workload->name);
+		trace_destroy(trace);
+		rc = -EINVAL;
+	}
+	if (rc == 0)
+		*out = trace;
 	free(origin);
 	trace_builder_destroy(builder);
 	return rc;
