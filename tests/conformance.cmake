@@ -23,26 +23,6 @@ endforeach()
 poolbench_conformance_test(conformance:covers-registry ARGUMENTS --covers "${specs_file}" LABELS fast
 	TIMEOUT 20)
 
-# The suite itself must find what is wrong: a planted bug, the check that meets it and the rule that it breaks.
-foreach(bug
-	crashes=a-page-and-a-byte/crash
-	crosses_pages=every-small-size/page-rules
-	keeps_live_blocks=destroy-with-live-blocks/destroy
-	leaks_on_failed_commit=every-commit-fails-once/leak
-	misaligned=every-small-size/alignment
-	never_reuses=no-growth/leak
-	overlap=every-small-size/overlap
-	scribbles=many-of-42/contents
-	small_block_bytes=every-small-size/block-bytes
-	wrong_source=every-small-size/source
-)
-	string(REPLACE "=" ";" bug ${bug})
-	list(GET bug 0 plugin)
-	list(GET bug 1 found)
-	poolbench_conformance_test(conformance:finds-${plugin} LABELS fast broken TIMEOUT 300
-		ARGUMENTS --expect ${found} "$<TARGET_FILE:broken_${plugin}>")
-endforeach()
-
 # The installed package, as a stranger's plugin uses it.
 add_test(NAME example-plugin COMMAND "${CMAKE_COMMAND}" -D "BUILD=${PROJECT_BINARY_DIR}"
 	-D "SOURCE=${PROJECT_SOURCE_DIR}/allocators/example_plugin" -D "WORK=${CMAKE_CURRENT_BINARY_DIR}/example"
