@@ -78,6 +78,12 @@ size_t suite_committed_total(struct suite *suite);
 /* The backend's own invariants, where it has the hook. Only at a quiet point. */
 void suite_check(struct suite *suite, const char *when);
 
+/*
+ * That walk's ranges tile what is committed and that its used ranges are the live ones of `blocks`, where the
+ * backend has the hook. Only at a quiet point.
+ */
+void suite_walk(struct suite *suite, const struct block *blocks, size_t count);
+
 /* A filled block that obeys every rule; false (and *block none) where alloc said NULL. */
 bool block_try(struct suite *suite, struct block *block, enum pool_type type, size_t bytes,
 	       uint64_t seed);

@@ -1,6 +1,6 @@
 /* Checks of memory: exhaustion, failed commits, leaks, giving back. All of them through the page sources. */
+#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "conformance.h"
 
@@ -44,6 +44,7 @@ static void exhaust(struct suite *suite, int type, size_t bytes)
 		violated("exhaustion", "not one block out of %zu bytes", room);
 	blocks_do_not_overlap(suite, blocks, first);
 	suite_check(suite, "exhausted");
+	suite_walk(suite, blocks, first);
 	for (size_t i = first; i-- > 0;)
 		block_give(suite, &blocks[i]);
 	suite_check(suite, "after exhaustion, all freed");
@@ -89,25 +90,27 @@ static void take_twice(struct suite *suite, struct block *block, int type, size_
 static void work_under_failure(struct suite *suite, uint64_t seed)
 {
 	enum { COUNT = 64 };
-	struct block blocks[POOL_TYPES][COUNT];
+	struct block blocks[POOL_TYPES * COUNT];
 	const size_t large = 3 * suite->page_size + 1;
 
 	for (int type = 0; type < POOL_TYPES; type++) {
+		struct block *mine = &blocks[type * COUNT];
 		struct random random;
 
 		random_seed(&random, 11);
 		for (size_t i = 0; i < COUNT; i++)
-			take_twice(suite, &blocks[type][i], type,
+			take_twice(suite, &mine[i], type,
 				   i % 16 == 15 ? large : random_between(&random, 1, 6000),
 				   seed + i);
-		blocks_do_not_overlap(suite, blocks[type], COUNT);
+		blocks_do_not_overlap(suite, mine, COUNT);
 	}
-	for (int type = 0; type < POOL_TYPES; type++)
-		for (size_t i = 0; i < COUNT; i++)
-			block_give(suite, &blocks[type][i]);
+	suite_walk(suite, blocks, POOL_TYPES * COUNT);
+	for (size_t i = 0; i < POOL_TYPES * COUNT; i++)
+		block_give(suite, &blocks[i]);
 	if (suite->ops->trim)
 		suite->ops->trim(suite->pool);
 	suite_check(suite, "after failed commits, all freed");
+	suite_walk(suite, NULL, 0);
 }
 
 /* One run in which commit number `nth` of the source of `type` fails; false when there was none such. */
@@ -121,7 +124,7 @@ static bool run_with_failure(struct suite *suite, int type, uint64_t nth)
 	page_source_set_faults(suite->pages[type], &faults);
 	error = suite_create_pool(suite);
 	if (error) {
-		if (error != -12) /* ENOMEM */
+		if (error != -ENOMEM)
 			violated("commit-failure", "create returned %d when a commit failed",
 				 error);
 		suite_close_sources(suite, "leak");
@@ -226,6 +229,7 @@ static void trim_gives_back(struct suite *suite)
 	said = suite->ops->trim(suite->pool);
 	after = suite_committed_total(suite);
 	suite_check(suite, "after trim");
+	suite_walk(suite, NULL, 0);
 	if (after > before)
 		violated("trim", "committed rose from %zu to %zu", before, after);
 	if (said != before - after)

@@ -40,9 +40,11 @@ static void verify_quiet(struct suite *suite, const char *when)
 {
 	suite_enter(suite, 0);
 	suite_check(suite, when);
+	suite_walk(suite, NULL, 0);
 	if (suite->ops->trim)
 		suite->ops->trim(suite->pool);
 	suite_check(suite, "after trim");
+	suite_walk(suite, NULL, 0);
 	suite_close(suite);
 }
 
