@@ -115,6 +115,20 @@ static void write_topology(struct run_dir *run)
 	placement_destroy(placement);
 }
 
+/* A policy or list that this machine cannot honour is a mistake of the command line, not of every cell. */
+static int check_binding(const struct plan *plan, char *why, size_t why_bytes)
+{
+	struct placement *placement = NULL;
+	unsigned processors[256];
+	int error = placement_create(&placement, why, why_bytes);
+
+	for (const unsigned *threads = plan->options.threads; !error && *threads; threads++)
+		error = placement_order(placement, plan->options.prototype.bind, *threads,
+					processors, why, why_bytes);
+	placement_destroy(placement);
+	return error ? -EINVAL : 0;
+}
+
 static int open_run(struct run_arguments *arguments, struct plan *plan, struct run_dir **run,
 		    char *why, size_t why_bytes)
 {
@@ -123,9 +137,14 @@ static int open_run(struct run_arguments *arguments, struct plan *plan, struct r
 
 	if (!arguments->resume) {
 		error = plan_create(&arguments->options, &arguments->record, plan, why, why_bytes);
-		return error ? error
-			     : run_dir_create(NULL, arguments->out, &plan->record, run, why,
-					      why_bytes);
+		if (!error)
+			error = check_binding(plan, why, why_bytes);
+		if (error)
+			return error;
+		/* Where the results cannot be kept is not a missing library: the code is 1. */
+		return run_dir_create(NULL, arguments->out, &plan->record, run, why, why_bytes)
+			       ? -EIO
+			       : 0;
 	}
 	error = run_dir_open_resume(arguments->resume, &stored, run, why, why_bytes);
 	if (error)
