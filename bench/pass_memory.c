@@ -17,6 +17,7 @@
 #include "bench/team.h"
 #include "bench/waste.h"
 
+#define EDGE_PARTS 24 /* checkpoints on the way up (prologue) and on the way down (drain) */
 #define FOOTPRINT_FLOOR_BYTES (1u << 20) /* Below this a ratio says nothing */
 
 struct memory_state {
@@ -25,8 +26,8 @@ struct memory_state {
 	struct tag_total *tags;   /* [trace tags] */
 	struct memory_point *points;
 	size_t count, capacity;
-	unsigned parts; /* checkpoints a lap */
-	uint64_t *body_cuts;
+	unsigned parts[TRACE_PHASES]; /* checkpoints of the prologue, of a lap, of the drain */
+	uint64_t *cuts[TRACE_PHASES];
 };
 
 /* ---- the account ---- */
@@ -121,18 +122,16 @@ static void checkpoint_together(struct team *team, struct memory_state *state, u
 	barrier_wait(&team->barrier);
 }
 
-static uint64_t replay_parts(struct team *team, struct memory_state *state, unsigned processor,
-			     const uint64_t *cuts, unsigned parts, unsigned lap)
+static uint64_t replay_phase(struct team *team, struct memory_state *state, unsigned processor,
+			     enum trace_phase phase, unsigned lap)
 {
 	const struct replay *replay = &state->m->replay;
 	const unsigned n = replay->trace->processors;
+	const uint64_t *cut = &state->cuts[phase][processor];
 	uint64_t failed = 0;
 
-	for (unsigned part = 0; part < parts; part++) {
-		const uint64_t first = cuts[(size_t)part * n + processor];
-		const uint64_t last = cuts[((size_t)part + 1) * n + processor];
-
-		failed += replay_events_counted(replay, processor, first, last - first,
+	for (unsigned part = 0; part < state->parts[phase]; part++, cut += n) {
+		failed += replay_events_counted(replay, processor, cut[0], cut[n] - cut[0],
 						&state->sums[processor]);
 		checkpoint_together(team, state, processor, lap);
 	}
@@ -142,18 +141,13 @@ static uint64_t replay_parts(struct team *team, struct memory_state *state, unsi
 static uint64_t replay_thread(struct team *team, unsigned processor, void *arg)
 {
 	struct memory_state *state = arg;
-	const struct replay *replay = &state->m->replay;
-	const struct trace_stream *stream = &replay->trace->streams[processor];
+	const unsigned laps = state->m->spec->laps;
 	uint64_t failed;
 
-	failed = replay_events_counted(replay, processor, 0, stream->start[TRACE_BODY],
-				       &state->sums[processor]);
-	checkpoint_together(team, state, processor, 0);
-	for (unsigned lap = 0; lap < state->m->spec->laps; lap++)
-		failed += replay_parts(team, state, processor, state->body_cuts, state->parts, lap);
-	failed += replay_events_counted(replay, processor, stream->start[TRACE_EPILOGUE],
-					stream->count[TRACE_EPILOGUE], &state->sums[processor]);
-	return failed;
+	failed = replay_phase(team, state, processor, TRACE_PROLOGUE, 0);
+	for (unsigned lap = 0; lap < laps; lap++)
+		failed += replay_phase(team, state, processor, TRACE_BODY, lap);
+	return failed + replay_phase(team, state, processor, TRACE_EPILOGUE, laps);
 }
 
 /* ---- the metrics ---- */
@@ -218,7 +212,6 @@ static void keep_residue(struct memory_state *state, double *metrics)
 {
 	struct measurement *m = state->m;
 
-	take_checkpoint(state, m->spec->laps);
 	metrics[METRIC_residue_bytes] = committed_bytes(m);
 	metrics[METRIC_resident_residue_bytes] = resident_bytes(m);
 	if (m->backend->ops->trim)
@@ -286,7 +279,8 @@ static int map_tables(struct memory_state *state, struct memory_tables *tables)
 	const size_t totals = sizeof(*state->tags) * (trace->tags + 1u);
 	char *at;
 
-	state->capacity = (size_t)state->parts * state->m->spec->laps + 2;
+	state->capacity = (size_t)state->parts[TRACE_BODY] * state->m->spec->laps +
+			  state->parts[TRACE_PROLOGUE] + state->parts[TRACE_EPILOGUE] + 1;
 	tables->bytes = sums + thread_tags * threads + totals +
 			sizeof(*state->points) * state->capacity + 4096;
 	at = tables->block = table_map(tables->bytes);
@@ -302,18 +296,30 @@ static int map_tables(struct memory_state *state, struct memory_tables *tables)
 	return 0;
 }
 
+static int make_cuts(struct memory_state *state)
+{
+	const struct measure_spec *spec = state->m->spec;
+
+	state->parts[TRACE_PROLOGUE] = state->parts[TRACE_EPILOGUE] = EDGE_PARTS;
+	state->parts[TRACE_BODY] = (spec->checkpoints + spec->laps - 1) / spec->laps;
+	for (int phase = 0; phase < TRACE_PHASES; phase++) {
+		state->cuts[phase] = replay_cuts(&state->m->image.trace, (enum trace_phase)phase,
+						 state->parts[phase]);
+		if (!state->cuts[phase])
+			return measure_fail(state->m, CELL_CRASHED, "out of memory");
+	}
+	return 0;
+}
+
 int pass_memory(struct measurement *m)
 {
 	struct memory_state state = { .m = m };
 	struct memory_tables tables = { 0 };
 	struct record *record = &m->result->record;
-	int error;
+	int error = make_cuts(&state);
 
-	state.parts = (m->spec->checkpoints + m->spec->laps - 1) / m->spec->laps;
-	state.body_cuts = replay_cuts(&m->image.trace, TRACE_BODY, state.parts);
-	if (!state.body_cuts)
-		return measure_fail(m, CELL_CRASHED, "out of memory");
-	error = map_tables(&state, &tables);
+	if (!error)
+		error = map_tables(&state, &tables);
 	if (!error)
 		error = team_run(m, replay_thread, &state);
 	if (!error)
@@ -326,6 +332,7 @@ int pass_memory(struct measurement *m)
 		error = keep_tags(&state, m->result);
 	}
 	table_unmap(tables.block, tables.bytes);
-	free(state.body_cuts);
+	for (int phase = 0; phase < TRACE_PHASES; phase++)
+		free(state.cuts[phase]);
 	return error;
 }
