@@ -9,7 +9,6 @@
 #include "source.h"
 #include "workloads/trace_internal.h"
 
-
 const struct trace_format *const trace_formats[] = {
 	&linux_kmem_format,
 	NULL,

@@ -288,7 +288,8 @@ static bool linux_kmem_sniff(const char *head)
 
 const struct trace_format linux_kmem_format = {
 	.name = "linux-kmem",
-	.summary = "Linux kmem tracepoints, as perf script, trace_pipe or trace-cmd report print them",
+	.summary =
+		"Linux kmem tracepoints, as perf script, trace_pipe or trace-cmd report print them",
 	.sniff = linux_kmem_sniff,
 	.import = linux_kmem_import,
 };

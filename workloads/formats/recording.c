@@ -20,6 +20,7 @@ struct recorded_event {
 
 struct recorded_tag {
 	uint32_t tag;
+	uint32_t variants; /* of this tag that were tried for names that begin alike */
 	char *name; /* the name space's letter in front */
 };
 
@@ -36,6 +37,7 @@ struct recording {
 	struct recorded_tag *tags;
 	uint64_t tag_count, tags_capacity;
 	uint32_t *tag_hash; /* by name: index + 1 */
+	uint32_t *tag_used; /* by 4-byte tag: index + 1 */
 	uint32_t tag_hash_size;
 	struct trace_losses losses;
 	bool no_memory, too_many_tags;
@@ -54,6 +56,7 @@ void recording_destroy(struct recording *recording)
 		free(recording->tags[i].name);
 	free(recording->tags);
 	free(recording->tag_hash);
+	free(recording->tag_used);
 	free(recording->events);
 	free(recording);
 }
@@ -79,51 +82,62 @@ static uint32_t name_place(const struct recording *recording, const char *name)
 	return place;
 }
 
+static uint32_t tag_place(const struct recording *recording, uint32_t tag)
+{
+	uint32_t place = (tag * 0x9E3779B1u) >> 7 & (recording->tag_hash_size - 1);
+
+	while (recording->tag_used[place] &&
+	       recording->tags[recording->tag_used[place] - 1].tag != tag)
+		place = (place + 1) & (recording->tag_hash_size - 1);
+	return place;
+}
+
+/* Keeps both tables at most half full. */
 static int tag_hash_grow(struct recording *recording)
 {
 	const uint32_t size = recording->tag_hash_size ? recording->tag_hash_size * 2 : 256;
-	uint32_t *hash;
+	uint32_t *by_name, *by_tag;
 
 	if (recording->tag_count * 2 < recording->tag_hash_size)
 		return 0;
-	hash = calloc(size, sizeof(*hash));
-	if (!hash)
+	by_name = calloc(size, sizeof(*by_name));
+	by_tag = calloc(size, sizeof(*by_tag));
+	if (!by_name || !by_tag) {
+		free(by_name);
+		free(by_tag);
 		return -ENOMEM;
+	}
 	free(recording->tag_hash);
-	recording->tag_hash = hash;
+	free(recording->tag_used);
+	recording->tag_hash = by_name;
+	recording->tag_used = by_tag;
 	recording->tag_hash_size = size;
-	for (uint32_t i = 0; i < recording->tag_count; i++)
-		hash[name_place(recording, recording->tags[i].name)] = i + 1;
+	for (uint32_t i = 0; i < recording->tag_count; i++) {
+		by_name[name_place(recording, recording->tags[i].name)] = i + 1;
+		by_tag[tag_place(recording, recording->tags[i].tag)] = i + 1;
+	}
 	return 0;
 }
 
-static bool tag_is_taken(const struct recording *recording, uint32_t tag)
-{
-	for (uint64_t i = 0; i < recording->tag_count; i++)
-		if (recording->tags[i].tag == tag)
-			return true;
-	return false;
-}
-
-/*
- * "bio-184" is 'bio-'; a second name that begins so is 'bio0', 'bio1', ... 'bioz', then 'bi00' and on. New
- * names are few (hundreds in a busy kernel), so that a linear search for a free one costs nothing.
- */
-static uint32_t tag_make(const struct recording *recording, const char *name)
+/* "bio-184" is 'bio-'; other names that begin so are 'bio0', 'bio1', ... 'bioz', then 'bi00' and on. */
+static uint32_t tag_make(struct recording *recording, const char *name)
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	char text[4] = { ' ', ' ', ' ', ' ' };
-	uint32_t tag, variant = 0;
+	struct recorded_tag *first;
+	uint32_t tag, used;
 
 	for (int i = 0; i < 4 && name[i]; i++)
 		text[i] = name[i] >= 0x21 && name[i] <= 0x7e ? name[i] : '?';
 	tag = POOL_TAG(text[0], text[1], text[2], text[3]);
-	while (tag_is_taken(recording, tag)) {
-		uint32_t rest = variant++, span = 36;
+	used = recording->tag_used[tag_place(recording, tag)];
+	first = used ? &recording->tags[used - 1] : NULL;
+	while (recording->tag_used[tag_place(recording, tag)]) {
+		uint32_t rest = first->variants++, span = 36;
 		int places = 1;
 
-		for (; rest >= span && places < 4; span *= 36)
-			rest -= span, places++;
+		for (; rest >= span && places < 4; span *= 36, places++)
+			rest -= span; /* all of fewer places have been tried */
 		for (int i = 3; i > 3 - places; i--, rest /= 36)
 			text[i] = digits[rest % 36];
 		tag = POOL_TAG(text[0], text[1], text[2], text[3]);
@@ -160,7 +174,9 @@ unsigned recording_tag(struct recording *recording, char space, const char *name
 		recording->no_memory = true;
 		return 0;
 	}
-	recording->tag_hash[place] = (uint32_t)++recording->tag_count;
+	recording->tag_hash[place] = (uint32_t)recording->tag_count + 1;
+	place = tag_place(recording, recording->tags[recording->tag_count].tag);
+	recording->tag_used[place] = (uint32_t)++recording->tag_count;
 	return (unsigned)recording->tag_count - 1;
 }
 
@@ -316,8 +332,9 @@ static int assemble(const struct recording *recording, struct assembly *assembly
 		return trace_fail(-ENOMEM, why, why_bytes, "out of memory for a recording");
 	processors = renumber(recording, assembly);
 	if (processors > TRACE_MAX_PROCESSORS)
-		return trace_fail(-EOVERFLOW, why, why_bytes, "%u processors; a trace has %u at most",
-				  processors, TRACE_MAX_PROCESSORS);
+		return trace_fail(-EOVERFLOW, why, why_bytes,
+				  "%u processors; a trace has %u at most", processors,
+				  TRACE_MAX_PROCESSORS);
 	assembly->builder = trace_builder_create(processors);
 	if (!assembly->builder)
 		return trace_fail(-ENOMEM, why, why_bytes, "out of memory for a recording");
@@ -350,7 +367,8 @@ int recording_finish(struct recording *recording, const char *origin, struct tra
 	if (recording->too_many_tags)
 		return trace_fail(-EOVERFLOW, why, why_bytes, "more than %u tags", TRACE_MAX_TAGS);
 	if (!recording->count)
-		return trace_fail(-EINVAL, why, why_bytes, "no allocations or frees in the recording");
+		return trace_fail(-EINVAL, why, why_bytes,
+				  "no allocations or frees in the recording");
 	ret = assemble(recording, &assembly, why, why_bytes);
 	if (!ret)
 		ret = trace_builder_finish(assembly.builder, origin, 0, out, why, why_bytes);

@@ -23,11 +23,13 @@ void recording_destroy(struct recording *recording);
  * The index of the tag for a long name within a name space (a cache and a function of the same name are
  * two). The 4-byte tag is made of the name's first letters; the last ones are varied to keep tags distinct.
  */
-unsigned recording_tag(struct recording *recording, char space, const char *name, size_t name_bytes);
+unsigned recording_tag(struct recording *recording, char space, const char *name,
+		       size_t name_bytes);
 
 /* `address` != 0; 1 <= bytes; touch <= bytes. */
 void recording_alloc(struct recording *recording, unsigned processor, uint64_t address,
-		     enum pool_type type, uint32_t bytes, uint32_t touch, unsigned tag, bool atomic);
+		     enum pool_type type, uint32_t bytes, uint32_t touch, unsigned tag,
+		     bool atomic);
 /* 0 is NULL. */
 void recording_free(struct recording *recording, unsigned processor, uint64_t address);
 void recording_malformed(struct recording *recording);

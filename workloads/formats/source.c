@@ -14,12 +14,12 @@
 
 struct line_source {
 	FILE *file;
-	ZSTD_DStream *zstd;  /* NULL: plain */
-	bool frame_is_open;  /* the compressed data end inside a frame so far */
-	char *packed;        /* [ZSTD_DStreamInSize()] */
+	ZSTD_DStream *zstd; /* NULL: plain */
+	bool frame_is_open; /* the compressed data end inside a frame so far */
+	char *packed; /* [ZSTD_DStreamInSize()] */
 	ZSTD_inBuffer input;
-	char *text;          /* [TEXT_BYTES + 1] */
-	size_t begin, end;   /* of what is unread in text */
+	char *text; /* [TEXT_BYTES + 1] */
+	size_t begin, end; /* of what is unread in text */
 	bool at_end;
 	int error;
 };
@@ -39,8 +39,8 @@ static bool fill_unpacked(struct line_source *source)
 		size_t left;
 
 		if (source->input.pos == source->input.size) {
-			source->input.size =
-				fread(source->packed, 1, ZSTD_DStreamInSize(), source->file);
+			source->input.size = fread(source->packed, 1, ZSTD_DStreamInSize(),
+						   source->file);
 			source->input.pos = 0;
 			if (!source->input.size) {
 				source->error = read_error(source->file);
