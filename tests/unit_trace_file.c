@@ -423,6 +423,31 @@ static void recordings_are_found_by_stem(void **state)
 	unsetenv("POOLBENCH_RECORDINGS");
 }
 
+/* The recording in the repository means what its README says, on every machine. */
+static void shipped_recording_is_sound(void **state)
+{
+	struct trace_summary summary;
+	struct trace *trace, *folded = NULL;
+	char path[4096], why[300] = "";
+
+	(void)state;
+	if (trace_locate("disk-io", path, sizeof(path), why, sizeof(why)))
+		fail_msg("%s", why);
+	trace = read_good(path);
+	trace_summarise(trace, &summary);
+	assert_true(trace->checksum == 0x3FE7E72A1C06A16Du);
+	assert_true(trace->recorded);
+	assert_int_equal(trace->processors, 2);
+	assert_int_equal(summary.allocs, 290615);
+	assert_int_equal(summary.remote_frees, 63388);
+	assert_int_equal(summary.allocs_at_dispatch, 84667);
+	assert_int_equal(trace->losses.implied_frees, 86761);
+	assert_int_equal(trace_fold(trace, 1, &folded), 0);
+	assert_int_equal(trace_validate(folded, why, sizeof(why)), 0);
+	trace_destroy(trace);
+	trace_destroy(folded);
+}
+
 static void crc_is_castagnolis(void **state)
 {
 	(void)state;
@@ -443,6 +468,7 @@ int main(void)
 		cmocka_unit_test(huge_claims_take_no_memory),
 		cmocka_unit_test(newer_versions_and_other_files_are_named),
 		cmocka_unit_test(recordings_are_found_by_stem),
+		cmocka_unit_test(shipped_recording_is_sound),
 	};
 
 	return cmocka_run_group_tests_name("trace_file", tests, make_directory, remove_directory);
