@@ -325,8 +325,8 @@ static int cached_check(struct audit *audit, size_t *cached)
 
 		for (unsigned type = 0; type < POOL_TYPES && !error; type++)
 			for (unsigned n = 0; n <= NT_LOOKASIDE_UNITS && !error; n++) {
-				error = lookaside_check(audit, &processor->lists[type][n], n, type);
-				*cached += processor->lists[type][n].count;
+				error = lookaside_check(audit, &processor->lists[n][type], n, type);
+				*cached += processor->lists[n][type].count;
 			}
 		for (unsigned n = 0; n < NT_IO_CLASSES && !error; n++) {
 			error = lookaside_check(audit, &processor->io[n], nt_io_class_units(n),
@@ -377,7 +377,7 @@ static void totals_processor(struct totals *totals, const struct nt_processor *p
 {
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned units = 0; units <= NT_LOOKASIDE_UNITS; units++) {
-			const struct nt_lookaside *list = &processor->lists[type][units];
+			const struct nt_lookaside *list = &processor->lists[units][type];
 
 			totals->hits += list->allocates - list->allocate_misses;
 			totals->misses += list->allocate_misses;

@@ -19,34 +19,6 @@
 
 #include "nt_pool.h"
 
-/* Stack locations of the I/O manager's lists; up to 4 an IRP is within the general lists' reach. */
-static const unsigned io_stack_locations[NT_IO_CLASSES] = { 10, 14, 20 };
-
-#define IRP_BYTES(locations) (0xD0u + 0x48u * (locations))
-
-unsigned nt_io_class_units(unsigned class_index)
-{
-	return nt_units(IRP_BYTES(io_stack_locations[class_index]));
-}
-
-unsigned nt_io_class_of_bytes(size_t bytes)
-{
-	unsigned class_index = 0;
-
-	while (class_index < NT_IO_CLASSES && bytes > IRP_BYTES(io_stack_locations[class_index]))
-		class_index++;
-	return class_index;
-}
-
-unsigned nt_io_class_of_units(unsigned units)
-{
-	unsigned class_index = 0;
-
-	while (class_index < NT_IO_CLASSES && units != nt_io_class_units(class_index))
-		class_index++;
-	return class_index;
-}
-
 static uint64_t clock_now_ns(void)
 {
 	struct timespec now;
@@ -61,6 +33,7 @@ void nt_lookaside_init(struct pool *pool, struct nt_processor *processor)
 
 	processor->pool = pool;
 	if (pool->options.lookaside) {
+		processor->io_lists = pool->options.io;
 		processor->lookaside_units = NT_LOOKASIDE_UNITS;
 		processor->lookaside_bytes = NT_LOOKASIDE_UNITS * NT_UNIT_BYTES - NT_HEADER_BYTES;
 	}
@@ -68,7 +41,7 @@ void nt_lookaside_init(struct pool *pool, struct nt_processor *processor)
 		processor->tuned_at_ns = clock_now_ns();
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned units = 0; units <= NT_LOOKASIDE_UNITS; units++)
-			processor->lists[type][units].depth = depth;
+			processor->lists[units][type].depth = depth;
 	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
 		processor->io[i].depth = depth;
 }
@@ -116,7 +89,7 @@ void nt_lookaside_step(struct nt_processor *processor)
 	processor->tunings++;
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned units = 2; units <= NT_LOOKASIDE_UNITS; units++)
-			list_tune(processor, &processor->lists[type][units]);
+			list_tune(processor, &processor->lists[units][type]);
 	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
 		list_tune(processor, &processor->io[i]);
 }
@@ -140,7 +113,7 @@ void nt_lookaside_flush(struct pool *pool)
 
 		for (unsigned type = 0; type < POOL_TYPES; type++)
 			for (unsigned units = 2; units <= NT_LOOKASIDE_UNITS; units++)
-				list_flush(pool, &processor->lists[type][units], type);
+				list_flush(pool, &processor->lists[units][type], type);
 		for (unsigned class_index = 0; class_index < NT_IO_CLASSES; class_index++)
 			list_flush(pool, &processor->io[class_index], POOL_NONPAGED);
 	}

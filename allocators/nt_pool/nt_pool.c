@@ -90,6 +90,8 @@ static const struct option_def nt_option_table[] = {
 	OPTION_END,
 };
 
+#define UNLIKELY(condition) __builtin_expect(condition, 0)
+
 /* What a thread that entered no pool stands for: a processor of none. Never written. */
 static struct nt_processor outsider;
 static _Thread_local struct nt_processor *current = &outsider;
@@ -125,43 +127,66 @@ static unsigned descriptor_choose(struct pool *pool, enum pool_type type)
 	return processor->paged_turn;
 }
 
+/* Where a larger IRP comes from: the list that serves it, or NULL. */
+static struct nt_lookaside *io_list(struct pool *pool, enum pool_type type, unsigned units,
+				    uint32_t tag)
+{
+	struct nt_processor *processor = current_of(pool);
+	unsigned class_index = nt_io_class(units);
+
+	if (tag != NT_IO_TAG || type != POOL_NONPAGED || units <= NT_LOOKASIDE_UNITS ||
+	    class_index == NT_IO_CLASSES || !processor || !processor->io_lists)
+		return NULL;
+	return &processor->io[class_index];
+}
+
 static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_type type,
 						  size_t bytes, uint32_t tag)
 {
-	struct nt_processor *processor = current_of(pool);
+	struct nt_lookaside *list;
 	unsigned units;
 
 	if (bytes > NT_SMALL_BYTES_MAX)
 		return nt_big_alloc(pool, descriptor_choose(pool, type), bytes, tag);
 	units = nt_units(bytes);
-	if (tag == NT_IO_TAG && units > NT_LOOKASIDE_UNITS && type == POOL_NONPAGED && processor &&
-	    processor->lookaside_units && pool->options.io) {
-		unsigned class_index = nt_io_class_of_bytes(bytes);
-
-		if (class_index < NT_IO_CLASSES) {
-			void *block = nt_lookaside_pop(processor, &processor->io[class_index], type,
-						       tag);
-
-			if (block)
-				return block;
-			units = nt_io_class_units(class_index);
-		}
+	list = io_list(pool, type, units, tag);
+	if (list) {
+		if (++list->allocates % NT_TUNING_STEP == 0)
+			nt_lookaside_step(current);
+		if (list->head)
+			return nt_lookaside_pop(list, type, tag);
+		list->allocate_misses++;
+		units = nt_io_class_units(nt_io_class(units));
 	}
 	return nt_block_alloc(pool, descriptor_choose(pool, type), units, tag);
 }
 
+/* A list is empty, or due to report to its processor. */
+static __attribute__((noinline)) void *alloc_uncommon(struct pool *pool, enum pool_type type,
+						      size_t bytes, uint32_t tag)
+{
+	struct nt_lookaside *list = &current->lists[nt_units(bytes)][type];
+
+	if (list->allocates % NT_TUNING_STEP == 0)
+		nt_lookaside_step(current);
+	if (list->head)
+		return nt_lookaside_pop(list, type, tag);
+	list->allocate_misses++;
+	return nt_block_alloc(pool, descriptor_choose(pool, type), nt_units(bytes), tag);
+}
+
+/* Calls nothing but in tail position, so that the common case needs no frame. */
 static void *nt_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
 {
 	struct nt_processor *processor = current;
+	struct nt_lookaside *list;
 
-	if (__builtin_expect(processor->pool == pool && bytes <= processor->lookaside_bytes, 1)) {
-		struct nt_lookaside *list = &processor->lists[type][nt_units(bytes)];
-		void *block = nt_lookaside_pop(processor, list, type, tag);
-
-		if (__builtin_expect(block != NULL, 1))
-			return block;
-	}
-	return alloc_slow(pool, type, bytes, tag);
+	if (UNLIKELY(processor->pool != pool || bytes > processor->lookaside_bytes))
+		return alloc_slow(pool, type, bytes, tag);
+	list = &processor->lists[nt_units(bytes)][type];
+	if (UNLIKELY(++list->allocates % NT_TUNING_STEP == 0 || !list->head))
+		return alloc_uncommon(pool, type, bytes, tag);
+	return nt_lookaside_pop(list, type, tag);
 }
 
 /* Names what is wrong with a block that free refused. */
@@ -198,16 +223,12 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 static __attribute__((noinline)) void free_slow(struct pool *pool, struct nt_header *header,
 						enum pool_type type)
 {
-	struct nt_processor *processor = current_of(pool);
+	unsigned units = header->block_size;
+	struct nt_lookaside *list = io_list(pool, type, units, header->tag);
 
-	if (header->tag == NT_IO_TAG && type == POOL_NONPAGED && processor &&
-	    processor->lookaside_units && pool->options.io) {
-		unsigned class_index = nt_io_class_of_units(header->block_size);
-
-		if (class_index < NT_IO_CLASSES &&
-		    nt_lookaside_push(&processor->io[class_index], header, type))
-			return;
-	}
+	if (list && units == nt_io_class_units(nt_io_class(units)) &&
+	    nt_lookaside_push(list, header, type))
+		return;
 	nt_block_free(pool, header);
 }
 
@@ -218,25 +239,23 @@ static void nt_free(struct pool *pool, void *block, uint32_t tag)
 	unsigned state, units;
 	enum pool_type type;
 
-	if (__builtin_expect(nt_page_aligned(block), 0)) {
+	if (UNLIKELY(nt_page_aligned(block))) {
 		nt_big_free(pool, block, tag);
 		return;
 	}
 	state = nt_state(header);
 	units = header->block_size;
 	next = nt_header_after(header, units);
-	if (__builtin_expect(state - nt_busy_state(POOL_NONPAGED) >= POOL_TYPES || units < 2 ||
-				     header->tag != tag ||
-				     (!nt_page_aligned(next) && next->previous_size != units),
-			     0)) {
+	if (UNLIKELY(state - nt_busy_state(POOL_NONPAGED) >= POOL_TYPES || units < 2 ||
+		     header->tag != tag ||
+		     (!nt_page_aligned(next) && next->previous_size != units))) {
 		free_refuse(pool, header, tag);
 		return;
 	}
 	type = nt_state_type(state);
-	if (__builtin_expect(processor->pool == pool && units <= processor->lookaside_units, 1) &&
-	    nt_lookaside_push(&processor->lists[type][units], header, type))
-		return;
-	free_slow(pool, header, type);
+	if (UNLIKELY(processor->pool != pool || units > processor->lookaside_units ||
+		     !nt_lookaside_push(&processor->lists[units][type], header, type)))
+		free_slow(pool, header, type);
 }
 
 static size_t nt_block_bytes(struct pool *pool, const void *block)

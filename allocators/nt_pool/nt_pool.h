@@ -95,12 +95,13 @@ struct nt_lookaside {
 struct nt_processor {
 	alignas(2 * NT_LINE) struct pool *pool;
 	size_t lookaside_bytes; /* largest request that the general lists serve; 0: lists off */
-	unsigned lookaside_units;
+	unsigned lookaside_units; /* the same for frees */
+	bool io_lists;
 	unsigned paged_turn; /* next paged descriptor, round-robin */
 	unsigned since_tuning; /* allocations since the lists were tuned, in steps */
 	uint64_t tuned_at_ns;
 	uint64_t tunings, depth_changes;
-	struct nt_lookaside lists[POOL_TYPES][NT_LOOKASIDE_UNITS + 1]; /* by units */
+	struct nt_lookaside lists[NT_LOOKASIDE_UNITS + 1][POOL_TYPES]; /* by units */
 	struct nt_lookaside io[NT_IO_CLASSES]; /* IRPs beyond the general lists; nonpaged */
 };
 
@@ -278,13 +279,31 @@ int nt_control_reach(struct pool *pool, size_t page);
 
 /* ---- lookaside.c ---- */
 
-/* The class of I/O lookaside list that serves an IRP of `bytes`, or NT_IO_CLASSES. */
-unsigned nt_io_class_of_bytes(size_t bytes);
-unsigned nt_io_class_of_units(unsigned units);
-unsigned nt_io_class_units(unsigned class_index);
+/*
+ * The I/O manager's lists: IRPs of up to 10, 14 and 20 stack locations. Up to 4 an IRP is within
+ * the general lists' reach.
+ */
 #define NT_IO_TAG POOL_TAG('I', 'r', 'p', ' ')
+#define NT_IRP_UNITS(locations) \
+	((0xD0u + 0x48u * (locations) + NT_HEADER_BYTES + NT_UNIT_BYTES - 1) / NT_UNIT_BYTES)
 
-/* allocates is looked at every so many allocations of a list: a power of two. */
+static inline unsigned nt_io_class_units(unsigned class_index)
+{
+	return class_index == 0   ? NT_IRP_UNITS(10)
+	       : class_index == 1 ? NT_IRP_UNITS(14)
+				  : NT_IRP_UNITS(20);
+}
+
+/* The class that serves an IRP of so many units, NT_IO_CLASSES if there is none. */
+static inline unsigned nt_io_class(unsigned units)
+{
+	return units <= NT_IRP_UNITS(10)   ? 0
+	       : units <= NT_IRP_UNITS(14) ? 1
+	       : units <= NT_IRP_UNITS(20) ? 2
+					   : NT_IO_CLASSES;
+}
+
+/* A list reports to its processor after so many allocations: a power of two. */
 #define NT_TUNING_STEP 64u
 void nt_lookaside_init(struct pool *pool, struct nt_processor *processor);
 /* A list of this processor has served NT_TUNING_STEP allocations more. */
@@ -292,17 +311,11 @@ void nt_lookaside_step(struct nt_processor *processor);
 /* Returns every kept block to its descriptor. Quiescent. */
 void nt_lookaside_flush(struct pool *pool);
 
-static inline void *nt_lookaside_pop(struct nt_processor *processor, struct nt_lookaside *list,
-				     enum pool_type type, uint32_t tag)
+/* The head of a list that is not empty. */
+static inline void *nt_lookaside_pop(struct nt_lookaside *list, enum pool_type type, uint32_t tag)
 {
 	void *block = list->head;
 
-	if (__builtin_expect(!(++list->allocates & (NT_TUNING_STEP - 1)), 0))
-		nt_lookaside_step(processor);
-	if (__builtin_expect(!block, 0)) {
-		list->allocate_misses++;
-		return NULL;
-	}
 	list->head = *(void **)block;
 	list->count--;
 	nt_header_of(block)->tag = tag;
