@@ -360,7 +360,7 @@ static void blocks_never_merge_across_pages(void **state)
 
 static unsigned list_depth(struct rig *rig, size_t bytes)
 {
-	return rig->pool->processors[0].lists[nt_units(bytes)][POOL_NONPAGED].depth;
+	return rig->pool->processors[0].lists[NT_GENERAL_LIST(nt_units(bytes), 0)].depth;
 }
 
 static void lookaside_starts_with_depth_four(void **state)

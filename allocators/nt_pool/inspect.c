@@ -294,9 +294,9 @@ static int descriptor_check(struct audit *audit, struct nt_descriptor *descripto
 	return 0;
 }
 
-static int lookaside_check(const struct audit *audit, const struct nt_lookaside *list,
-			   unsigned units, enum pool_type type)
+static int lookaside_check(const struct audit *audit, const struct nt_lookaside *list)
 {
+	unsigned units = list->units, state = NT_CACHED | (list->type + 1u);
 	size_t count = 0;
 
 	for (void *block = list->head; block; block = *(void **)block, count++) {
@@ -304,7 +304,7 @@ static int lookaside_check(const struct audit *audit, const struct nt_lookaside 
 
 		if (count >= list->count)
 			break;
-		if (header->block_size != units || nt_state(header) != (NT_CACHED | (type + 1u)))
+		if (header->block_size != units || nt_state(header) != state)
 			return audit_fail(audit, "%p: kept for %u units, but size %u, type %#x",
 					  block, units, header->block_size, nt_state(header));
 	}
@@ -321,17 +321,11 @@ static int cached_check(struct audit *audit, size_t *cached)
 	int error = 0;
 
 	for (unsigned i = 0; i < pool->processor_count; i++) {
-		const struct nt_processor *processor = &pool->processors[i];
+		const struct nt_lookaside *lists = pool->processors[i].lists;
 
-		for (unsigned type = 0; type < POOL_TYPES && !error; type++)
-			for (unsigned n = 0; n <= NT_LOOKASIDE_UNITS && !error; n++) {
-				error = lookaside_check(audit, &processor->lists[n][type], n, type);
-				*cached += processor->lists[n][type].count;
-			}
-		for (unsigned n = 0; n < NT_IO_CLASSES && !error; n++) {
-			error = lookaside_check(audit, &processor->io[n], nt_io_class_units(n),
-						POOL_NONPAGED);
-			*cached += processor->io[n].count;
+		for (unsigned n = 0; n < NT_LOOKASIDES && !error; n++) {
+			error = lookaside_check(audit, &lists[n]);
+			*cached += lists[n].count;
 		}
 	}
 	for (unsigned i = 0; i < pool->descriptor_count; i++)
@@ -375,18 +369,14 @@ struct totals {
 
 static void totals_processor(struct totals *totals, const struct nt_processor *processor)
 {
-	for (unsigned type = 0; type < POOL_TYPES; type++)
-		for (unsigned units = 0; units <= NT_LOOKASIDE_UNITS; units++) {
-			const struct nt_lookaside *list = &processor->lists[units][type];
+	for (unsigned n = NT_NO_LIST + 1; n < NT_LOOKASIDES; n++) {
+		const struct nt_lookaside *list = &processor->lists[n];
+		uint64_t hits = list->allocates - list->allocate_misses;
+		bool io = n < NT_IO_LIST + NT_IO_CLASSES;
 
-			totals->hits += list->allocates - list->allocate_misses;
-			totals->misses += list->allocate_misses;
-			totals->overflows += list->free_misses;
-		}
-	for (unsigned i = 0; i < NT_IO_CLASSES; i++) {
-		totals->io_hits += processor->io[i].allocates - processor->io[i].allocate_misses;
-		totals->io_misses += processor->io[i].allocate_misses;
-		totals->io_overflows += processor->io[i].free_misses;
+		*(io ? &totals->io_hits : &totals->hits) += hits;
+		*(io ? &totals->io_misses : &totals->misses) += list->allocate_misses;
+		*(io ? &totals->io_overflows : &totals->overflows) += list->free_misses;
 	}
 	totals->tunings += processor->tunings;
 	totals->depth_changes += processor->depth_changes;

@@ -27,23 +27,46 @@ static uint64_t clock_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* Stack locations that the I/O manager's lists are for. IRPs of up to 4 fit the general lists. */
+static const unsigned io_stack_locations[NT_IO_CLASSES] = { 10, 14, 20 };
+
+static unsigned io_units(unsigned class_index)
+{
+	return nt_units(0xD0 + 0x48 * (size_t)io_stack_locations[class_index]);
+}
+
+void nt_list_numbers_init(struct pool *pool)
+{
+	unsigned units = NT_LOOKASIDE_UNITS + 1;
+
+	if (!pool->options.lookaside)
+		return;
+	for (unsigned row = 0; row < 2 * POOL_TYPES; row++)
+		for (unsigned n = 2; n <= NT_LOOKASIDE_UNITS; n++)
+			pool->list_numbers[row][n] = (uint8_t)NT_GENERAL_LIST(n, row % POOL_TYPES);
+	if (!pool->options.io)
+		return;
+	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
+		for (; units <= io_units(i); units++)
+			pool->list_numbers[POOL_TYPES + POOL_NONPAGED][units] =
+				(uint8_t)(NT_IO_LIST + i);
+}
+
 void nt_lookaside_init(struct pool *pool, struct nt_processor *processor)
 {
 	unsigned depth = pool->options.depth < NT_DEPTH_MIN ? pool->options.depth : NT_DEPTH_MIN;
 
 	processor->pool = pool;
-	if (pool->options.lookaside) {
-		processor->io_lists = pool->options.io;
-		processor->lookaside_units = NT_LOOKASIDE_UNITS;
-		processor->lookaside_bytes = NT_LOOKASIDE_UNITS * NT_UNIT_BYTES - NT_HEADER_BYTES;
-	}
 	if (pool->options.tuning == NT_TUNING_CLOCK)
 		processor->tuned_at_ns = clock_now_ns();
-	for (unsigned type = 0; type < POOL_TYPES; type++)
-		for (unsigned units = 0; units <= NT_LOOKASIDE_UNITS; units++)
-			processor->lists[units][type].depth = depth;
-	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
-		processor->io[i].depth = depth;
+	for (unsigned n = NT_NO_LIST + 1; n < NT_LOOKASIDES; n++) {
+		struct nt_lookaside *list = &processor->lists[n];
+		bool general = n >= NT_GENERAL_LIST(2, 0);
+
+		list->depth = depth;
+		list->units = (uint16_t)(general ? n / 2 : io_units(n - NT_IO_LIST));
+		list->type = general ? n % 2 : POOL_NONPAGED;
+	}
 }
 
 static void list_tune(struct nt_processor *processor, struct nt_lookaside *list)
@@ -87,34 +110,25 @@ void nt_lookaside_step(struct nt_processor *processor)
 	}
 	processor->since_tuning = 0;
 	processor->tunings++;
-	for (unsigned type = 0; type < POOL_TYPES; type++)
-		for (unsigned units = 2; units <= NT_LOOKASIDE_UNITS; units++)
-			list_tune(processor, &processor->lists[units][type]);
-	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
-		list_tune(processor, &processor->io[i]);
+	for (unsigned n = NT_NO_LIST + 1; n < NT_LOOKASIDES; n++)
+		list_tune(processor, &processor->lists[n]);
 }
 
-static void list_flush(struct pool *pool, struct nt_lookaside *list, enum pool_type type)
+static void list_flush(struct pool *pool, struct nt_lookaside *list)
 {
 	while (list->head) {
 		struct nt_header *header = nt_header_of(list->head);
 
 		list->head = *(void **)list->head;
 		list->count--;
-		nt_state_set(header, nt_busy_state(type));
+		nt_state_set(header, nt_busy_state(list->type));
 		nt_block_free(pool, header);
 	}
 }
 
 void nt_lookaside_flush(struct pool *pool)
 {
-	for (unsigned i = 0; i < pool->processor_count; i++) {
-		struct nt_processor *processor = &pool->processors[i];
-
-		for (unsigned type = 0; type < POOL_TYPES; type++)
-			for (unsigned units = 2; units <= NT_LOOKASIDE_UNITS; units++)
-				list_flush(pool, &processor->lists[units][type], type);
-		for (unsigned class_index = 0; class_index < NT_IO_CLASSES; class_index++)
-			list_flush(pool, &processor->io[class_index], POOL_NONPAGED);
-	}
+	for (unsigned i = 0; i < pool->processor_count; i++)
+		for (unsigned n = 0; n < NT_LOOKASIDES; n++)
+			list_flush(pool, &pool->processors[i].lists[n]);
 }

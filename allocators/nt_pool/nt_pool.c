@@ -127,52 +127,30 @@ static unsigned descriptor_choose(struct pool *pool, enum pool_type type)
 	return processor->paged_turn;
 }
 
-/* Where a larger IRP comes from: the list that serves it, or NULL. */
-static struct nt_lookaside *io_list(struct pool *pool, enum pool_type type, unsigned units,
-				    uint32_t tag)
-{
-	struct nt_processor *processor = current_of(pool);
-	unsigned class_index = nt_io_class(units);
-
-	if (tag != NT_IO_TAG || type != POOL_NONPAGED || units <= NT_LOOKASIDE_UNITS ||
-	    class_index == NT_IO_CLASSES || !processor || !processor->io_lists)
-		return NULL;
-	return &processor->io[class_index];
-}
-
 static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_type type,
 						  size_t bytes, uint32_t tag)
 {
-	struct nt_lookaside *list;
-	unsigned units;
-
 	if (bytes > NT_SMALL_BYTES_MAX)
 		return nt_big_alloc(pool, descriptor_choose(pool, type), bytes, tag);
-	units = nt_units(bytes);
-	list = io_list(pool, type, units, tag);
-	if (list) {
-		if (++list->allocates % NT_TUNING_STEP == 0)
-			nt_lookaside_step(current);
-		if (list->head)
-			return nt_lookaside_pop(list, type, tag);
-		list->allocate_misses++;
-		units = nt_io_class_units(nt_io_class(units));
-	}
-	return nt_block_alloc(pool, descriptor_choose(pool, type), units, tag);
+	return nt_block_alloc(pool, descriptor_choose(pool, type), nt_units(bytes), tag);
 }
 
 /* A list is empty, or due to report to its processor. */
 static __attribute__((noinline)) void *alloc_uncommon(struct pool *pool, enum pool_type type,
 						      size_t bytes, uint32_t tag)
 {
-	struct nt_lookaside *list = &current->lists[nt_units(bytes)][type];
+	unsigned number = nt_list_number(pool, type, nt_units(bytes), tag);
+	struct nt_lookaside *list = &current->lists[number];
 
+	if (number == NT_NO_LIST)
+		return alloc_slow(pool, type, bytes, tag);
 	if (list->allocates % NT_TUNING_STEP == 0)
 		nt_lookaside_step(current);
 	if (list->head)
 		return nt_lookaside_pop(list, type, tag);
 	list->allocate_misses++;
-	return nt_block_alloc(pool, descriptor_choose(pool, type), nt_units(bytes), tag);
+	/* An I/O list's blocks are larger than what was asked for. */
+	return nt_block_alloc(pool, descriptor_choose(pool, type), list->units, tag);
 }
 
 /* Calls nothing but in tail position, so that the common case needs no frame. */
@@ -181,9 +159,9 @@ static void *nt_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint
 	struct nt_processor *processor = current;
 	struct nt_lookaside *list;
 
-	if (UNLIKELY(processor->pool != pool || bytes > processor->lookaside_bytes))
+	if (UNLIKELY(processor->pool != pool || bytes > NT_SMALL_BYTES_MAX))
 		return alloc_slow(pool, type, bytes, tag);
-	list = &processor->lists[nt_units(bytes)][type];
+	list = &processor->lists[nt_list_number(pool, type, nt_units(bytes), tag)];
 	if (UNLIKELY(++list->allocates % NT_TUNING_STEP == 0 || !list->head))
 		return alloc_uncommon(pool, type, bytes, tag);
 	return nt_lookaside_pop(list, type, tag);
@@ -220,22 +198,11 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 			"the next block's header disagrees about the size: an overrun");
 }
 
-static __attribute__((noinline)) void free_slow(struct pool *pool, struct nt_header *header,
-						enum pool_type type)
-{
-	unsigned units = header->block_size;
-	struct nt_lookaside *list = io_list(pool, type, units, header->tag);
-
-	if (list && units == nt_io_class_units(nt_io_class(units)) &&
-	    nt_lookaside_push(list, header, type))
-		return;
-	nt_block_free(pool, header);
-}
-
 static void nt_free(struct pool *pool, void *block, uint32_t tag)
 {
 	struct nt_processor *processor = current;
 	struct nt_header *header = nt_header_of(block), *next;
+	struct nt_lookaside *list;
 	unsigned state, units;
 	enum pool_type type;
 
@@ -253,9 +220,11 @@ static void nt_free(struct pool *pool, void *block, uint32_t tag)
 		return;
 	}
 	type = nt_state_type(state);
-	if (UNLIKELY(processor->pool != pool || units > processor->lookaside_units ||
-		     !nt_lookaside_push(&processor->lists[units][type], header, type)))
-		free_slow(pool, header, type);
+	list = &processor->lists[nt_list_number(pool, type, units, tag)];
+	/* An IRP that no I/O list handed out may have a size between theirs. */
+	if (UNLIKELY(processor->pool != pool || list->units != units ||
+		     !nt_lookaside_push(list, header, type)))
+		nt_block_free(pool, header);
 }
 
 static size_t nt_block_bytes(struct pool *pool, const void *block)
@@ -405,6 +374,7 @@ static int nt_create(const struct pool_config *config, struct pool **out)
 	}
 	for (unsigned i = 0; i < descriptors; i++)
 		nt_descriptor_init(&pool->descriptors[i], i, i ? POOL_PAGED : POOL_NONPAGED);
+	nt_list_numbers_init(pool);
 	for (unsigned i = 0; i < config->processors; i++)
 		nt_lookaside_init(pool, &pool->processors[i]);
 	for (unsigned type = 0; type < POOL_TYPES; type++)

@@ -86,23 +86,29 @@ static inline void nt_lock_release(struct nt_lock *lock)
 struct nt_lookaside {
 	alignas(NT_LINE) void *head; /* linked through the first word of the blocks' bodies */
 	uint32_t count, depth; /* blocks kept now; a free is accepted while count < depth */
-	uint64_t allocates, allocate_misses;
-	uint64_t free_misses;
+	uint64_t allocates, allocate_misses, free_misses;
 	uint64_t seen_allocates, seen_misses; /* at the last tuning */
+	uint16_t units, type; /* of its blocks */
 };
+_Static_assert(sizeof(struct nt_lookaside) == NT_LINE, "one cache line");
+
+/*
+ * A processor's lists by number: 0 is for the sizes that have none (nothing is ever in it, so it always
+ * misses), then the I/O lists, then the general ones from 2 units on.
+ */
+#define NT_NO_LIST                   0u
+#define NT_IO_LIST                   1u
+#define NT_GENERAL_LIST(units, type) ((units)*2 + (unsigned)(type))
+#define NT_LOOKASIDES                (NT_GENERAL_LIST(NT_LOOKASIDE_UNITS, POOL_PAGED) + 1)
 
 /* What belongs to one processor; only the thread that stands for it touches it while it runs. */
 struct nt_processor {
 	alignas(2 * NT_LINE) struct pool *pool;
-	size_t lookaside_bytes; /* largest request that the general lists serve; 0: lists off */
-	unsigned lookaside_units; /* the same for frees */
-	bool io_lists;
 	unsigned paged_turn; /* next paged descriptor, round-robin */
 	unsigned since_tuning; /* allocations since the lists were tuned, in steps */
 	uint64_t tuned_at_ns;
 	uint64_t tunings, depth_changes;
-	struct nt_lookaside lists[NT_LOOKASIDE_UNITS + 1][POOL_TYPES]; /* by units */
-	struct nt_lookaside io[NT_IO_CLASSES]; /* IRPs beyond the general lists; nonpaged */
+	struct nt_lookaside lists[NT_LOOKASIDES];
 };
 
 /* One pool: 256 free lists under one lock. */
@@ -198,6 +204,8 @@ struct pool {
 	struct nt_lock control_lock;
 	struct nt_pages pages[POOL_TYPES];
 	struct nt_big_table big;
+	/* By type, the types once more for IRPs, and units; never written after create. */
+	alignas(NT_LINE) uint8_t list_numbers[2 * POOL_TYPES][NT_PAGE_UNITS];
 };
 
 /* ---- headers ---- */
@@ -279,29 +287,18 @@ int nt_control_reach(struct pool *pool, size_t page);
 
 /* ---- lookaside.c ---- */
 
-/*
- * The I/O manager's lists: IRPs of up to 10, 14 and 20 stack locations. Up to 4 an IRP is within
- * the general lists' reach.
- */
+/* The I/O manager's lists are for this tag. */
 #define NT_IO_TAG POOL_TAG('I', 'r', 'p', ' ')
-#define NT_IRP_UNITS(locations) \
-	((0xD0u + 0x48u * (locations) + NT_HEADER_BYTES + NT_UNIT_BYTES - 1) / NT_UNIT_BYTES)
 
-static inline unsigned nt_io_class_units(unsigned class_index)
+/* The number of the list that serves a block: a table, since IRPs and the rest come in no order. */
+static inline unsigned nt_list_number(const struct pool *pool, enum pool_type type, unsigned units,
+				      uint32_t tag)
 {
-	return class_index == 0   ? NT_IRP_UNITS(10)
-	       : class_index == 1 ? NT_IRP_UNITS(14)
-				  : NT_IRP_UNITS(20);
+	return pool->list_numbers[(unsigned)type + (tag == NT_IO_TAG ? POOL_TYPES : 0)][units];
 }
 
-/* The class that serves an IRP of so many units, NT_IO_CLASSES if there is none. */
-static inline unsigned nt_io_class(unsigned units)
-{
-	return units <= NT_IRP_UNITS(10)   ? 0
-	       : units <= NT_IRP_UNITS(14) ? 1
-	       : units <= NT_IRP_UNITS(20) ? 2
-					   : NT_IO_CLASSES;
-}
+/* Fills the table from the options. */
+void nt_list_numbers_init(struct pool *pool);
 
 /* A list reports to its processor after so many allocations: a power of two. */
 #define NT_TUNING_STEP 64u
@@ -314,9 +311,11 @@ void nt_lookaside_flush(struct pool *pool);
 /* The head of a list that is not empty. */
 static inline void *nt_lookaside_pop(struct nt_lookaside *list, enum pool_type type, uint32_t tag)
 {
-	void *block = list->head;
+	void *block = list->head, *next = *(void **)block;
 
-	list->head = *(void **)block;
+	/* The next pop waits for nothing. */
+	__builtin_prefetch(next, 1);
+	list->head = next;
 	list->count--;
 	nt_header_of(block)->tag = tag;
 	nt_state_set(nt_header_of(block), nt_busy_state(type));
