@@ -194,7 +194,9 @@ static json_t *affinity(void)
 	return json_text(text);
 }
 
-/* This process's path in the hierarchy of `controller`, "" for version 2; false if it is in none. */
+/*
+ * This process's path in the hierarchy of `controller`, "" for version 2; false if it is in none.
+ */
 static bool cgroup_path(const char *root, const char *controller, char *path, size_t bytes)
 {
 	char text[8192], *rest = text, *line;

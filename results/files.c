@@ -128,7 +128,7 @@ int file_replace(int directory_fd, const char *name, const char *shown, const vo
 		unlinkat(directory_fd, temporary, 0);
 		return file_explain(why, why_bytes, -error, "cannot write %s/%s", shown, name);
 	}
-	fsync(directory_fd); /* the name too; some file systems cannot, and then the data are still safe */
+	fsync(directory_fd); /* the name too, where the file system can */
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Small file helpers of the results module: every error comes with a sentence that says what was being done
- * and what would help. Thread-safe.
+ * Small file helpers of the results module: every error comes with a sentence that says what was
+ * being done and what would help. Thread-safe.
  */
 #ifndef POOLBENCH_FILES_H
 #define POOLBENCH_FILES_H
@@ -12,7 +12,10 @@
 __attribute__((format(printf, 4, 5))) int file_explain(char *why, size_t why_bytes, int error,
 						       const char *doing, ...);
 
-/* All of it with one write(2) as a rule, more after a signal. 0 or -errno; some may have been written. */
+/*
+ * All of it with one write(2) as a rule, more after a signal. 0 or -errno; some may have been
+ * written.
+ */
 int file_write_all(int fd, const void *data, size_t bytes);
 
 /*
@@ -23,8 +26,8 @@ int file_read_all(int directory_fd, const char *name, const char *shown, char **
 		  char *why, size_t why_bytes);
 
 /*
- * Puts a new file in place of `name` so that a reader, or a crash, sees the old one or the new one and
- * nothing between: temporary file, fdatasync, rename, fsync of the directory.
+ * Puts a new file in place of `name` so that a reader, or a crash, sees the old one or the new one
+ * and nothing between: temporary file, fdatasync, rename, fsync of the directory.
  */
 int file_replace(int directory_fd, const char *name, const char *shown, const void *data,
 		 size_t bytes, char *why, size_t why_bytes);

@@ -1,13 +1,13 @@
 /*
- * How a record becomes an entry. A throughput repetition that is OK is an "iteration" entry: real_time and cpu_time
- * are both ns_per_op (threads x wall time / operations: the processor time that an operation
- * occupies), for Google's own fields changed their meaning for threads between versions. The metrics of the other
- * passes of the same repetition ride along as counters.
+ * How a record becomes an entry. A throughput repetition that is OK is an "iteration" entry:
+ * real_time and cpu_time are both ns_per_op (threads x wall time / operations: the processor time
+ * that an operation occupies), for Google's own fields changed their meaning for threads between
+ * versions. The metrics of the other passes of the same repetition ride along as counters.
  *
  * A repetition that is not OK has no times, and must not be ranked by a reader that never looks at
- * error_occurred. compare.py is such a reader, and it needs real_time in every entry except aggregates. So a
- * failure is an "aggregate" with the aggregate_name "error" and, as Google's own aggregates, the suffix
- * "_error" in its name: it pairs with nothing, and enters no geometric mean.
+ * error_occurred. compare.py is such a reader, and it needs real_time in every entry except
+ * aggregates. So a failure is an "aggregate" with the aggregate_name "error" and, as Google's own
+ * aggregates, the suffix "_error" in its name: it pairs with nothing, and enters no geometric mean.
  */
 #include "google_json.h"
 
@@ -42,7 +42,9 @@ static json_t *context_json(const struct record *records, size_t count, const js
 	seconds = isfinite(started) ? (time_t)started : 0;
 	gmtime_r(&seconds, &utc);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S+00:00", &utc);
-	/* readers with strict types want every key of Google's; the host's name is not ours to tell */
+	/*
+	 * readers with strict types want every key of Google's; the host's name is not ours to tell
+	 */
 	return json_pack("{ss ss ss sI sf sb so so ss sO* si}", "date", date, "host_name",
 			 host ? host : "unknown", "executable", "poolbench", "num_cpus", processors,
 			 "mhz_per_cpu", 0.0, "cpu_scaling_enabled", 0, "caches", json_array(),
@@ -145,7 +147,10 @@ json_t *google_json_run(const struct record *records, size_t count,
 	return document(context_json(records, count, environment), benchmarks);
 }
 
-/* The largest number of operations that a repetition of the cell did: laps are of fixed length, so as a rule all. */
+/*
+ * The largest number of operations that a repetition of the cell did: laps are of fixed length, so
+ * as a rule all.
+ */
 static uint64_t typical_operations(const struct record *records, size_t count,
 				   const struct cell *cell)
 {

@@ -1,8 +1,8 @@
 /*
- * A run in Google Benchmark's JSON schema, version 1, for programs that read that: run.json with every repetition
- * (Google's compare.py) and tracker.json with the median of each cell (trackers that ingest "googlecpp"
- * output). Made from records.jsonl, and environment.json where it is there, so it can be made again at any
- * time. docs/results-schema.md says what the keys mean here.
+ * A run in Google Benchmark's JSON schema, version 1, for programs that read that: run.json with
+ * every repetition (Google's compare.py) and tracker.json with the median of each cell (trackers
+ * that ingest "googlecpp" output). Made from records.jsonl, and environment.json where it is there,
+ * so it can be made again at any time. docs/results-schema.md says what the keys mean here.
  */
 #ifndef POOLBENCH_GOOGLE_JSON_H
 #define POOLBENCH_GOOGLE_JSON_H

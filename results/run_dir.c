@@ -17,8 +17,7 @@
 #include "record_json.h"
 #include "series.h"
 
-#define RECORDS_FILE "records.jsonl"
-#define PLAN_FILE    "run.plan.json"
+#define PLAN_FILE "run.plan.json"
 
 struct finished {
 	uint64_t hash;
@@ -111,72 +110,6 @@ const char *run_dir_path(const struct run_dir *run)
 	return run->path;
 }
 
-/* ---- reading records ---- */
-
-int records_parse(const char *text, size_t length, struct record **records, size_t *count,
-		  size_t *used, char *why, size_t why_bytes)
-{
-	const char *next = text, *end;
-	struct record *list = NULL;
-	size_t n = 0, room = 0;
-	char reason[256];
-	int error = 0;
-
-	while ((end = memchr(next, '\n', length - (size_t)(next - text)))) {
-		if (n == room) {
-			struct record *larger;
-
-			room = room ? 2 * room : 64;
-			larger = reallocarray(list, room, sizeof(*list));
-			if (!larger) {
-				snprintf(why, why_bytes, "no memory for %zu records", room);
-				error = -ENOMEM;
-				break;
-			}
-			list = larger;
-		}
-		error = record_from_json(next, (size_t)(end - next), &list[n], reason,
-					 sizeof(reason));
-		if (error) {
-			snprintf(why, why_bytes, "line %zu: %s", n + 1, reason);
-			if (error == -EINVAL)
-				error = -EBADMSG;
-			break;
-		}
-		n++;
-		next = end + 1;
-	}
-	if (error) {
-		free(list);
-		return error;
-	}
-	*records = list;
-	*count = n;
-	if (used)
-		*used = (size_t)(next - text);
-	return 0;
-}
-
-int records_read(const char *directory, struct record **records, size_t *count, char *why,
-		 size_t why_bytes)
-{
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
-	char *text, reason[512];
-	size_t bytes;
-
-	if (fd < 0)
-		return file_explain(why, why_bytes, errno, "cannot open the run %s", directory);
-	error = file_read_all(fd, RECORDS_FILE, directory, &text, &bytes, why, why_bytes);
-	close(fd);
-	if (error)
-		return error;
-	error = records_parse(text, bytes, records, count, NULL, reason, sizeof(reason));
-	free(text);
-	if (error)
-		snprintf(why, why_bytes, "%s/" RECORDS_FILE ": %s", directory, reason);
-	return error;
-}
-
 /* ---- opening ---- */
 
 static struct run_dir *run_dir_new(void)
@@ -242,7 +175,7 @@ static int run_dir_open_files(struct run_dir *run, char *why, size_t why_bytes)
 	/* the number is for people only: the lock itself is the kernel's */
 	if (!ftruncate(run->lock, 0))
 		dprintf(run->lock, "%ld\n", (long)getpid());
-	error = append_open(run, RECORDS_FILE, &run->records, why, why_bytes);
+	error = append_open(run, RUN_DIR_RECORDS, &run->records, why, why_bytes);
 	for (int i = 0; !error && i < SERIES; i++)
 		error = append_open(run, series_table[i].file, &run->csv[i], why, why_bytes);
 	return error;
@@ -402,7 +335,7 @@ static int read_ends(struct run_dir *run, const char *text, size_t used, char *w
 		else if (!json_is_integer(end) || run->csv_end[i] <= 0 ||
 			 status.st_size < run->csv_end[i])
 			error = file_explain(why, why_bytes, EBADMSG,
-					     "%s/%s is shorter than " RECORDS_FILE " says",
+					     "%s/%s is shorter than " RUN_DIR_RECORDS " says",
 					     run->path, series_table[i].file);
 	}
 	json_decref(object);
@@ -423,7 +356,7 @@ static int resume_files(struct run_dir *run, const char *text, size_t used, char
 	int error = used ? read_ends(run, text, used, why, why_bytes) : 0;
 
 	if (!error)
-		error = cut(run, run->records, RECORDS_FILE, (off_t)used, why, why_bytes);
+		error = cut(run, run->records, RUN_DIR_RECORDS, (off_t)used, why, why_bytes);
 	run->records_end = (off_t)used;
 	for (int i = 0; !error && i < SERIES; i++) {
 		error = cut(run, run->csv[i], series_table[i].file, run->csv_end[i], why,
@@ -439,14 +372,14 @@ static int resume_records(struct run_dir *run, char *why, size_t why_bytes)
 	struct record *records;
 	size_t bytes, count, used;
 	char *text, reason[512];
-	int error = file_read_all(run->directory, RECORDS_FILE, run->path, &text, &bytes, why,
+	int error = file_read_all(run->directory, RUN_DIR_RECORDS, run->path, &text, &bytes, why,
 				  why_bytes);
 
 	if (error)
 		return error;
 	error = records_parse(text, bytes, &records, &count, &used, reason, sizeof(reason));
 	if (error) {
-		snprintf(why, why_bytes, "%s/" RECORDS_FILE ": %s", run->path, reason);
+		snprintf(why, why_bytes, "%s/" RUN_DIR_RECORDS ": %s", run->path, reason);
 		free(text);
 		return error;
 	}
@@ -584,7 +517,7 @@ int run_dir_append(struct run_dir *run, const struct result *result, char *why, 
 		if (!error && fdatasync(run->records) && errno != EINVAL)
 			error = -errno;
 		if (error)
-			file_explain(why, why_bytes, -error, "cannot write %s/" RECORDS_FILE,
+			file_explain(why, why_bytes, -error, "cannot write %s/" RUN_DIR_RECORDS,
 				     run->path);
 	}
 	free(line);

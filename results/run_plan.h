@@ -1,6 +1,7 @@
 /*
- * The plan of a run, run.plan.json: what was asked for and the cells that follow from it. It is the first file
- * of a run's directory, so that --resume can go on with the same options after any kind of end.
+ * The plan of a run, run.plan.json: what was asked for and the cells that follow from it. It is the
+ * first file of a run's directory, so that --resume can go on with the same options after any kind
+ * of end.
  */
 #ifndef POOLBENCH_RUN_PLAN_H
 #define POOLBENCH_RUN_PLAN_H
@@ -28,7 +29,10 @@ struct run_plan {
 /* JSON text with line feeds, for free(); NULL when memory ran out. */
 char *run_plan_to_json(const struct run_plan *plan);
 
-/* 0, -EINVAL, -EPROTONOSUPPORT or -ENOMEM with `why`; `out` is the caller's, for run_plan_release(). */
+/*
+ * 0, -EINVAL, -EPROTONOSUPPORT or -ENOMEM with `why`; `out` is the caller's, for
+ * run_plan_release().
+ */
 int run_plan_from_json(const char *text, size_t length, struct run_plan *out, char *why,
 		       size_t why_bytes);
 

@@ -1,7 +1,7 @@
 /*
- * The series that go with a record (memory checkpoints, latency bins, tag totals, laps), described once: the
- * same table gives the header and rows of the CSV files and the arrays in the line that a measuring process
- * sends to its parent.
+ * The series that go with a record (memory checkpoints, latency bins, tag totals, laps), described
+ * once: the same table gives the header and rows of the CSV files and the arrays in the line that a
+ * measuring process sends to its parent.
  */
 #ifndef POOLBENCH_SERIES_H
 #define POOLBENCH_SERIES_H
@@ -48,13 +48,17 @@ void series_adopt(const struct series *series, struct result *result, void *data
 /* The header line of the CSV file: the cell's columns, repetition, then the series'. */
 void series_csv_header(const struct series *series, FILE *file);
 
-/* One line an element. RFC 4180 quoting; lines end in LF. Reals with 17 significant digits at most. */
+/*
+ * One line an element. RFC 4180 quoting; lines end in LF. Reals with 17 significant digits at most.
+ */
 void series_csv_rows(const struct series *series, const struct result *result, FILE *file);
 
 /* One field, quoted if it holds a comma, a quote, CR or LF. */
 void csv_text(const char *text, FILE *file);
 
-/* The shortest decimal that reads back as the same double; nothing at all for NaN and infinities. */
+/*
+ * The shortest decimal that reads back as the same double; nothing at all for NaN and infinities.
+ */
 void csv_real(double value, FILE *file);
 
 /* "Irp " as it is, other bytes than printable ASCII as '.'; `text` gets 5 bytes. */

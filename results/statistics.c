@@ -52,8 +52,8 @@ double sorted_median(const double *sorted, size_t count)
 }
 
 /*
- * P(Bin(n, 1/2) = i) is C(n, i) / 2^n; by logarithms, so that any n is good. The tail below k is grown until
- * it no longer fits into half of what the level leaves.
+ * P(Bin(n, 1/2) = i) is C(n, i) / 2^n; by logarithms, so that any n is good. The tail below k is
+ * grown until it no longer fits into half of what the level leaves.
  */
 struct interval sorted_median_interval(const double *sorted, size_t count, double level)
 {
@@ -78,9 +78,10 @@ struct interval sorted_median_interval(const double *sorted, size_t count, doubl
 /* ---- the signed-rank distribution ---- */
 
 /*
- * probability[s] = P(sum of the chosen of `ranks` = s), each chosen with 1/2; ranks are doubled where mean ranks
- * may be halves. One pass a rank over an array of `total` + 1. Halving at each step keeps all sums at 1; the
- * smallest value that matters, 2^-200, is far from the smallest double.
+ * probability[s] = P(sum of the chosen of `ranks` = s), each chosen with 1/2; ranks are doubled
+ * where mean ranks may be halves. One pass a rank over an array of `total` + 1. Halving at each
+ * step keeps all sums at 1; the smallest value that matters, 2^-200, is far from the smallest
+ * double.
  */
 static double *rank_sum_distribution(const uint32_t *ranks, size_t count, size_t total)
 {
@@ -196,8 +197,9 @@ out:
 }
 
 /*
- * The largest c with P(W <= c - 1) <= (1 - level) / 2: the c-th Walsh average from either end bounds the
- * interval. At least 1, so that small samples get their range; *tail is the probability that is left out.
+ * The largest c with P(W <= c - 1) <= (1 - level) / 2: the c-th Walsh average from either end
+ * bounds the interval. At least 1, so that small samples get their range; *tail is the probability
+ * that is left out.
  */
 static int signed_rank_critical(size_t count, double level, size_t *critical, double *tail)
 {

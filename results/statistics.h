@@ -1,12 +1,12 @@
 /*
- * The statistics of small samples: robust, distribution-free and exact where that is possible, so that a table
- * can say which interval it shows and how sure it is. Pure functions, thread-safe; those that need memory return
- * 0 or -ENOMEM.
+ * The statistics of small samples: robust, distribution-free and exact where that is possible, so
+ * that a table can say which interval it shows and how sure it is. Pure functions, thread-safe;
+ * those that need memory return 0 or -ENOMEM.
  *
- * References: J. L. Hodges and E. L. Lehmann, Estimates of location based on rank tests (1963); F. Wilcoxon,
- * Individual comparisons by ranking methods (1945); M. Hollander and D. A. Wolfe, Nonparametric statistical
- * methods, chapter 3; S. Holm, A simple sequentially rejective multiple test procedure (1979); R. J. Hyndman
- * and Y. Fan, Sample quantiles in statistical packages (1996).
+ * References: J. L. Hodges and E. L. Lehmann, Estimates of location based on rank tests (1963); F.
+ * Wilcoxon, Individual comparisons by ranking methods (1945); M. Hollander and D. A. Wolfe,
+ * Nonparametric statistical methods, chapter 3; S. Holm, A simple sequentially rejective multiple
+ * test procedure (1979); R. J. Hyndman and Y. Fan, Sample quantiles in statistical packages (1996).
  */
 #ifndef POOLBENCH_STATISTICS_H
 #define POOLBENCH_STATISTICS_H
@@ -14,37 +14,38 @@
 #include <stddef.h>
 
 /*
- * Signed-rank probabilities are exact up to this many non-zero differences and a normal approximation
- * (continuity and tie corrected) beyond.
+ * Signed-rank probabilities are exact up to this many non-zero differences and a normal
+ * approximation (continuity and tie corrected) beyond.
  */
 #define SIGNED_RANK_EXACT 200
 
 struct interval {
 	double low, high;
-	double coverage; /* the confidence it really has: >= the level asked for, or less when n is too small */
+	double coverage; /* what it really has: less than was asked for where n is too small */
 };
 
 /* Ascending. NaN and infinities are moved behind the rest; returns how many finite values lead. */
 size_t sort_finite(double *values, size_t count);
 
 /*
- * The p-quantile (0 <= p <= 1) of sorted values by linear interpolation between closest ranks: type 7 of
- * Hyndman and Fan, the default of R and NumPy. NaN for no values.
+ * The p-quantile (0 <= p <= 1) of sorted values by linear interpolation between closest ranks: type
+ * 7 of Hyndman and Fan, the default of R and NumPy. NaN for no values.
  */
 double sorted_quantile(const double *sorted, size_t count, double p);
 double sorted_median(const double *sorted, size_t count);
 
 /*
- * Distribution-free interval for the median from order statistics: [x(k), x(n+1-k)] with the largest k
- * whose binomial tails leave at least `level` (0.95). Where even the whole range has less (n < 6 for 0.95),
- * it is the range, and `coverage` says what that is worth: 0.9375 for 5 values.
+ * Distribution-free interval for the median from order statistics: [x(k), x(n+1-k)] with the
+ * largest k whose binomial tails leave at least `level` (0.95). Where even the whole range has less
+ * (n < 6 for 0.95), it is the range, and `coverage` says what that is worth: 0.9375 for 5 values.
  */
 struct interval sorted_median_interval(const double *sorted, size_t count, double level);
 
 /*
- * The Hodges-Lehmann estimate of the centre, the median of all n(n+1)/2 Walsh averages, with the interval that
- * inverts the exact signed-rank test. Zeros and ties are kept here; ties make the interval conservative.
- * Where n is too small for `level`, the range, as above. `values` must be finite.
+ * The Hodges-Lehmann estimate of the centre, the median of all n(n+1)/2 Walsh averages, with the
+ * interval that inverts the exact signed-rank test. Zeros and ties are kept here; ties make the
+ * interval conservative. Where n is too small for `level`, the range, as above. `values` must be
+ * finite.
  */
 int hodges_lehmann(const double *values, size_t count, double level, double *estimate,
 		   struct interval *interval);
@@ -72,8 +73,8 @@ int paired_ratio(const double *a, const double *b, size_t count, double level,
 		 struct paired_ratio *out);
 
 /*
- * Holm's step-down correction: adjusted[i] is the smallest family-wise error rate at which test i is
- * rejected. NaN in p stays NaN and does not count. The arrays may be the same.
+ * Holm's step-down correction: adjusted[i] is the smallest family-wise error rate at which test i
+ * is rejected. NaN in p stays NaN and does not count. The arrays may be the same.
  */
 int holm_adjust(const double *p, double *adjusted, size_t count);
 

@@ -1,6 +1,7 @@
 /*
- * What a run says of each cell: the numbers behind tables, figures and tracker.json. Only repetitions that are
- * OK count, and a metric is taken from the pass that it belongs to. Pure functions, thread-safe.
+ * What a run says of each cell: the numbers behind tables, figures and tracker.json. Only
+ * repetitions that are OK count, and a metric is taken from the pass that it belongs to. Pure
+ * functions, thread-safe.
  */
 #ifndef POOLBENCH_SUMMARY_H
 #define POOLBENCH_SUMMARY_H
@@ -33,14 +34,15 @@ struct cell_summary {
 };
 
 /*
- * Fills net_ns_per_op in place: ns_per_op less the median of the `null` backend's with the same workload
- * and threads; NaN without such a floor and for the floor itself. May be negative by noise. 0 or -ENOMEM.
+ * Fills net_ns_per_op in place: ns_per_op less the median of the `null` backend's with the same
+ * workload and threads; NaN without such a floor and for the floor itself. May be negative by
+ * noise. 0 or -ENOMEM.
  */
 int records_fill_net(struct record *records, size_t count);
 
 /*
- * One summary a cell, in order of first appearance, after records_fill_net(). The array is the caller's, for free(),
- * NULL for no records. 0 or -ENOMEM.
+ * One summary a cell, in order of first appearance, after records_fill_net(). The array is the
+ * caller's, for free(), NULL for no records. 0 or -ENOMEM.
  */
 int summarise(struct record *records, size_t count, struct cell_summary **cells,
 	      size_t *cell_count);
@@ -52,8 +54,8 @@ int cell_status_severity(enum cell_status status);
 bool cell_is_floor(const struct cell *cell);
 
 /*
- * numerator / denominator of two values of one metric, or NaN where the denominator is too small to carry a
- * ratio: 0.1 ns, 1 MiB, 0.01 of a plain ratio, 1 of anything else that is counted.
+ * numerator / denominator of two values of one metric, or NaN where the denominator is too small to
+ * carry a ratio: 0.1 ns, 1 MiB, 0.01 of a plain ratio, 1 of anything else that is counted.
  */
 double metric_ratio(enum metric metric, double numerator, double denominator);
 

@@ -420,7 +420,10 @@ static void what_is_not_a_run_is_not_touched(void **state)
 			 -ENOENT);
 }
 
-/* A write that stops half way, by the limit on file sizes: the files are as before and the run goes on. */
+/*
+ * A write that stops half way, by the limit on file sizes: the files are as before and the run goes
+ * on.
+ */
 static void a_full_file_rolls_back(void **state)
 {
 	struct run_dir *run = create(NULL);
@@ -508,7 +511,10 @@ static void replaced_files_are_whole_or_old(void **state)
 	run_dir_close(run);
 }
 
-/* In a child with a small file system of its own: repetitions until it is full. 0, or the line that failed. */
+/*
+ * In a child with a small file system of its own: repetitions until it is full. 0, or the line that
+ * failed.
+ */
 static int fill_a_disk(void)
 {
 	struct run_dir *run;

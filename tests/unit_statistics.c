@@ -85,7 +85,9 @@ static void with_rank_sum(double *differences, size_t n, size_t sum)
 	assert_int_equal(sum, 0);
 }
 
-/* Critical values as printed in every textbook: the largest T with a two-sided p of at most alpha. */
+/*
+ * Critical values as printed in every textbook: the largest T with a two-sided p of at most alpha.
+ */
 static void signed_rank_matches_the_published_critical_values(void **state)
 {
 	static const struct {
@@ -197,7 +199,9 @@ static void extremes_of_large_samples(void **state)
 	assert_near(test.p, 1, 0);
 }
 
-/* Beyond the exact range: against the exact value, counted once with whole numbers of any length. */
+/*
+ * Beyond the exact range: against the exact value, counted once with whole numbers of any length.
+ */
 static void the_approximation_is_close_to_the_exact_value(void **state)
 {
 	double differences[SIGNED_RANK_EXACT + 1];
@@ -238,7 +242,10 @@ static void the_textbook_example(void **state)
 	assert_near(interval.coverage, 1 - 2 * 10.0 / 512, 1e-12); /* P(T <= 5) = 10/512 */
 }
 
-/* An interval excludes 0 exactly when the test rejects at its level: both must be right, or both wrong. */
+/*
+ * An interval excludes 0 exactly when the test rejects at its level: both must be right, or both
+ * wrong.
+ */
 static void the_interval_inverts_the_test(void **state)
 {
 	int rejected = 0, kept = 0;

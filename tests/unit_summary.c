@@ -224,8 +224,8 @@ static void documents_are_as_the_golden_ones(void **state)
 }
 
 /*
- * What Google's compare.py does with an entry, by its rules: all but aggregates must have both times, and those
- * with a time unit are compared by name. No failure may get there.
+ * What Google's compare.py does with an entry, by its rules: all but aggregates must have both
+ * times, and those with a time unit are compared by name. No failure may get there.
  */
 static void no_failure_can_be_ranked(void **state)
 {
