@@ -4,7 +4,7 @@
 # Text is never "enhanced": a name with an underscore or a brace is shown as it is.
 set encoding utf8
 if (format eq 'svg') {
-	set terminal svg size width,height dynamic noenhanced font 'sans-serif,13' linewidth 1 background '#ffffff'
+	set terminal svg size width,height dynamic noenhanced font 'sans-serif,14' linewidth 1 background '#ffffff'
 } else {
 	set terminal pngcairo size 2 * width,2 * height noenhanced font 'DejaVu Sans,10' fontscale 1.9 \
 		linewidth 2 pointscale 2 background '#ffffff'
@@ -15,8 +15,8 @@ ink = '#222222'; grey = '#767676'; faint = '#dddddd'; alarm = '#b00020'
 # pixels to fractions of the picture, so that layouts are written in pixels
 px(x) = x / real(width)
 py(y) = y / real(height)
-small = format eq 'svg' ? ',11' : ',8.5'
-large = format eq 'svg' ? ',16' : ',12'
+small = format eq 'svg' ? ',12' : ',8.5'
+large = format eq 'svg' ? ',17' : ',12'
 
 set border 3 linecolor rgb grey linewidth 0.8
 set tics nomirror out scale 0.4 textcolor rgb ink

@@ -12,7 +12,7 @@
 /* ---- the verdict ---- */
 
 static void cell_winner(FILE *out, const struct model *model, size_t panel, enum metric metric,
-			double scale, const char *unit, const char *label)
+			double scale, const char *format, const char *label)
 {
 	unsigned threads = panel_threads(model, panel);
 	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
@@ -28,7 +28,8 @@ static void cell_winner(FILE *out, const struct model *model, size_t panel, enum
 	}
 	const struct point *best = model_point(model, order[0], panel, threads);
 	const struct metric_summary *first = &best->cell->metrics[metric];
-	html(out, "<b>%s</b> %.3g%s", model->series[order[0]].name, first->median / scale, unit);
+	html(out, "<b>%s</b> ", model->series[order[0]].name);
+	html(out, format, first->median / scale);
 	if (measured > 1) {
 		const struct point *next = model_point(model, order[1], panel, threads);
 		const struct metric_summary *second = &next->cell->metrics[metric];
@@ -64,9 +65,9 @@ static void verdict_table(FILE *out, const struct model *model)
 		     "<tr><th scope=\"row\" class=\"wrap\">%s</th><td class=\"n\" "
 		     "data-label=\"threads\">%u</td>",
 		     model->panel[p].name, panel_threads(model, p));
-		cell_winner(out, model, p, METRIC_ops_per_second, 1e6, " M ops/s", "fastest");
-		cell_winner(out, model, p, METRIC_footprint_ratio, 1, "×", "leanest");
-		cell_winner(out, model, p, METRIC_alloc_ns_p99_9, 1, " ns",
+		cell_winner(out, model, p, METRIC_ops_per_second, 1e6, "%.1f M ops/s", "fastest");
+		cell_winner(out, model, p, METRIC_footprint_ratio, 1, "%.2f×", "leanest");
+		cell_winner(out, model, p, METRIC_alloc_ns_p99_9, 1, "%.0f ns",
 			    "steadiest alloc, p99.9");
 		html(out, "</tr>\n");
 	}

@@ -78,17 +78,16 @@ static void result_row(FILE *out, const struct model *model, const struct point 
 	     "<th scope=\"row\"><span class=\"swatch\" style=\"background:%s\"></span>%s%s</th>",
 	     colour, series->name, series->floor ? " (the floor)" : "");
 	html(out, "<td class=\"n\">%u</td>", point->threads);
+	/* the reason is in the summary: here it would push the numbers apart */
+	fprintf(out, "<td%s>%s</td>", cell->status == CELL_OK ? "" : " class=\"bad\"",
+		cell_status_names[cell->status]);
 	for (size_t c = 0; c < RESULT_COLUMNS; c++) {
 		const struct metric_summary *m = &cell->metrics[result_columns[c].metric];
 		if (shown[c])
 			number_cell(out, &result_columns[c], m,
 				    !series->floor && m->median == best[c]);
 	}
-	if (cell->status == CELL_OK)
-		html(out, "<td>OK</td></tr>\n");
-	else
-		html(out, "<td class=\"wrap\"><span class=\"bad\">%s</span> %s</td></tr>\n",
-		     cell_status_names[cell->status], cell->reason);
+	html(out, "</tr>\n");
 }
 
 /* The rows of one number of threads: the fastest first, the floor last. */
@@ -133,14 +132,15 @@ static void result_table(FILE *out, const struct model *model, size_t panel)
 	if (strcmp(model->panel[panel].name, model->panel[panel].workload) != 0)
 		html(out, " of <code>%s</code>", model->panel[panel].workload);
 	html(out, "; ★ is the best at that number of threads.</caption>\n<thead><tr>"
-		  "<th scope=\"col\">backend</th><th scope=\"col\" class=\"n\">threads</th>");
+		  "<th scope=\"col\">backend</th><th scope=\"col\" class=\"n\">threads</th><th "
+		  "scope=\"col\">status</th>");
 	for (size_t c = 0; c < RESULT_COLUMNS; c++) {
 		if (shown[c])
 			html(out, "<th scope=\"col\" class=\"n\">%s%s</th>",
 			     result_columns[c].heading,
 			     result_columns[c].interval ? " (95 % interval)" : "");
 	}
-	html(out, "<th scope=\"col\">status</th></tr></thead>\n<tbody>\n");
+	html(out, "</tr></thead>\n<tbody>\n");
 	for (size_t t = model->thread_counts; t-- > 0;)
 		result_group(out, model, panel, model->threads[t], shown);
 	html(out, "</tbody></table></div>\n");
