@@ -29,7 +29,7 @@ do for [p = 1:panels] {
 	set xlabel 'threads' font small offset 0,0.4 textcolor rgb grey
 	set label 1 panel_name[p] at screen px(left),1 - py(top - 13) left textcolor rgb ink
 	set ylabel (column == 0 ? 'M ops/s' : '') font small offset 1,0 textcolor rgb grey
-	set label 4 panel_missing[p] at graph 0.98,0.05 right font small textcolor rgb alarm
+	set label 4 panel_missing[p] at screen px((column + 1) * (width / columns) - 16),1 - py(top + panel_height - 35) right font small textcolor rgb alarm
 	plot panel_guide[p] == panel_guide[p] ? panel_guide[p] * x / threads_least : NaN \
 			with lines linecolor rgb grey linewidth 1 dashtype (2,4), \
 		for [k = 1:legends] data index (p - 1) * series + legend[k] - 1 using 1:2:3:4 with yerrorbars \

@@ -31,7 +31,7 @@ do for [p = 1:panels] {
 		set xrange [ratio_least - 0.02:ratio_most + 0.06 * (ratio_most - ratio_least) + 0.02]
 		set yrange [0:panel_most[p] * 1.25]
 	}
-	set label 4 panel_missing[p] at graph 0.98,0.05 right font small textcolor rgb alarm
+	set label 4 panel_missing[p] at screen px((column + 1) * (width / columns) - 16),1 - py(top + panel_height - 35) right font small textcolor rgb alarm
 	plot data index 2 * p - 1 using 1:2 with fsteps linecolor rgb grey linewidth 1.2 dashtype (2,4), \
 		'' index 2 * p - 2 using 1:4:2:3:5:6:(series_rgb[int($7)]) with xyerrorbars pointtype -1 linecolor rgb variable linewidth 1, \
 		'' index 2 * p - 2 using 1:4:(1.5):(series_point[int($7)]):(series_rgb[int($7)]) with points \
