@@ -1,5 +1,5 @@
 # The complementary distribution of single operations' times, log-log: allocs left, frees right.
-# data: ns, share that took longer; a block for allocs and one for frees a series.
+# data: ns, share that took longer, 1 where a mark goes; a block for allocs and one for frees a series.
 heading = sprintf('Latency of %s: further left is faster, steeper is steadier', workload)
 subheading = sprintf('share of single operations that took longer than the time below; %d thread%s', threads, threads == 1 ? '' : 's')
 set multiplot
@@ -31,7 +31,7 @@ do for [half = 0:1] {
 	if (half == 0) { set label 5 panel_missing[1] at graph 0.02,0.05 left font small textcolor rgb alarm }
 	plot for [k = 1:legends] data index 2 * (legend[k] - 1) + half using 1:2 with lines \
 			linetype 101 + series_dash[legend[k]] linecolor rgb series_rgb[legend[k]] linewidth 1.8, \
-		for [k = 1:legends] data index 2 * (legend[k] - 1) + half using 1:2 every 14::(2 + k) with points \
+		for [k = 1:legends] data index 2 * (legend[k] - 1) + half using ($3 == 1 ? $1 : 1/0):2 with points \
 			linecolor rgb series_rgb[legend[k]] pointtype series_point[legend[k]] pointsize 0.7
 	load legend_end_script
 }

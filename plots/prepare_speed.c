@@ -319,23 +319,28 @@ static int histogram_add(struct histogram *h, double high_ns, double count)
 	return 0;
 }
 
-/* time, share of operations that took longer: steps at the bins' upper ends */
+/*
+ * time, share of operations that took longer, whether to mark it: points at the bins' upper ends. Marks are half
+ * a decade of the share apart, however dense the bins are.
+ */
 static void histogram_write(const struct histogram *h, FILE *data)
 {
-	double total = 0, beyond;
+	double total = 0, beyond, last_mark = 1;
 
 	for (size_t i = 0; i < h->count; i++)
 		total += h->bins[i].count;
 	beyond = total;
 	if (!h->count)
-		fputs("NaN NaN\n", data);
+		fputs("NaN NaN 0\n", data);
 	else
-		fprintf(data, "%.9g 1\n", fmax(0.5, h->bins[0].high_ns * 0.98));
+		fprintf(data, "%.9g 1 0\n", fmax(0.5, h->bins[0].high_ns * 0.98));
 	for (size_t i = 0; i < h->count; i++) {
 		beyond -= h->bins[i].count;
 		/* the last bin has nothing beyond: it ends where one operation is left */
-		fprintf(data, "%.9g %.9g\n", fmax(0.5, h->bins[i].high_ns),
-			i + 1 < h->count ? beyond / total : 0.5 / total);
+		double share = i + 1 < h->count ? beyond / total : 0.5 / total;
+		int mark = share < last_mark * 0.33;
+		last_mark = mark ? share : last_mark;
+		fprintf(data, "%.9g %.9g %d\n", fmax(0.5, h->bins[i].high_ns), share, mark);
 	}
 	block_end(data);
 }
