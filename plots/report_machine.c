@@ -66,6 +66,29 @@ static void entries(FILE *out, const json_t *object, const char *prefix, int dep
 	}
 }
 
+/* What is said of the run as a whole first, then a list a topic: machine, build, options, ... */
+static void machine_list(FILE *out, const json_t *environment)
+{
+	const char *name;
+	json_t *value;
+
+	html(out, "<dl>\n");
+	json_object_foreach((json_t *)environment, name, value)
+	{
+		if (!json_is_object(value))
+			entry(out, name, value);
+	}
+	html(out, "</dl>\n");
+	json_object_foreach((json_t *)environment, name, value)
+	{
+		if (!json_is_object(value) || !json_object_size(value))
+			continue;
+		html(out, "<h4>%s</h4>\n<dl>\n", name);
+		entries(out, value, "", 1);
+		html(out, "</dl>\n");
+	}
+}
+
 void report_machine(FILE *out, const struct model *model)
 {
 	html(out, "<section id=\"machine\">\n<h2>The machine</h2>\n");
@@ -77,9 +100,7 @@ void report_machine(FILE *out, const struct model *model)
 				  "unreadable.</p>\n");
 			continue;
 		}
-		html(out, "<dl>\n");
-		entries(out, model->run[r].environment, "", 0);
-		html(out, "</dl>\n");
+		machine_list(out, model->run[r].environment);
 	}
 	html(out, "</section>\n");
 }

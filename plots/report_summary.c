@@ -11,6 +11,24 @@
 
 /* ---- the verdict ---- */
 
+/* Whether the first is better than the second beyond doubt: medians of several whose intervals do not touch. */
+static int is_apart(const struct model *model, size_t panel, enum metric metric,
+		    const unsigned *order)
+{
+	unsigned threads = panel_threads(model, panel);
+	const struct metric_summary *first =
+		&model_point(model, order[0], panel, threads)->cell->metrics[metric];
+	const struct metric_summary *second =
+		&model_point(model, order[1], panel, threads)->cell->metrics[metric];
+
+	if (first->n < 2 || second->n < 2)
+		return first->median !=
+		       second->median; /* bytes of one repetition: no interval to ask */
+	return metric_table[metric].better == BETTER_HIGHER
+		       ? first->interval.low > second->interval.high
+		       : first->interval.high < second->interval.low;
+}
+
 static void cell_winner(FILE *out, const struct model *model, size_t panel, enum metric metric,
 			double scale, const char *format, const char *label)
 {
@@ -33,11 +51,7 @@ static void cell_winner(FILE *out, const struct model *model, size_t panel, enum
 	if (measured > 1) {
 		const struct point *next = model_point(model, order[1], panel, threads);
 		const struct metric_summary *second = &next->cell->metrics[metric];
-		int apart = metric_table[metric].better == BETTER_HIGHER
-				    ? first->interval.low > second->interval.high
-				    : first->interval.high < second->interval.low;
-		int single = first->n < 2 || second->n < 2;
-		if (apart || single)
+		if (is_apart(model, panel, metric, order))
 			html(out, "; <span class=\"soft\">next %s, %.2f times that</span>",
 			     model->series[order[1]].name, second->median / first->median);
 		else
@@ -74,31 +88,38 @@ static void verdict_table(FILE *out, const struct model *model)
 	html(out, "</tbody></table></div>\n");
 }
 
-/* "slub is fastest in 3 of 5 workloads", for whoever is best most often. */
+/* "slub is fastest in 3 of 5 workloads, in 1 of them level with the next", for whoever is first most often. */
 static void verdict_sentence(FILE *out, const struct model *model, enum metric metric,
 			     const char *what)
 {
 	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
 	unsigned *wins = calloc(model->series_count + 1, sizeof(*wins));
+	unsigned *level = calloc(model->series_count + 1, sizeof(*level));
 	unsigned decided = 0;
 	size_t best = 0, measured;
 
-	for (size_t p = 0; order && wins && p < model->panels; p++) {
+	for (size_t p = 0; order && wins && level && p < model->panels; p++) {
 		panel_order(model, p, panel_threads(model, p), metric, order, &measured);
 		if (!measured)
 			continue;
 		decided++;
 		wins[order[0]]++;
+		level[order[0]] += measured > 1 && !is_apart(model, p, metric, order);
 	}
-	for (size_t s = 1; wins && s < model->series_count; s++) {
+	for (size_t s = 1; decided && s < model->series_count; s++) {
 		if (wins[s] > wins[best])
 			best = s;
 	}
-	if (decided)
-		html(out, "<b>%s</b> is %s in %u of %u workload%s. ", model->series[best].name,
-		     what, wins[best], decided, decided == 1 ? "" : "s");
+	if (decided) {
+		html(out, "<b>%s</b> is %s in %u of %u workload%s", model->series[best].name, what,
+		     wins[best], decided, decided == 1 ? "" : "s");
+		if (level[best])
+			html(out, ", in %u of them level with the next", level[best]);
+		html(out, ". ");
+	}
 	free(order);
 	free(wins);
+	free(level);
 }
 
 /* ---- what went wrong, and what to distrust ---- */
