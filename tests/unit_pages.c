@@ -188,6 +188,25 @@ static void first_fit_agrees_with_a_model(void **state)
 	}
 }
 
+/* A run that grows at the end of one part of the tree, where that part has a longer one elsewhere. */
+static void a_run_across_parts_of_the_tree_is_found(void **state)
+{
+	struct page_range range;
+
+	(void)state;
+	assert_int_equal(page_range_init(&range, 0, 1024), 0);
+	assert_int_equal(page_range_take(&range, 1024, 1), 0);
+	page_range_give(&range, 0, 200);
+	page_range_give(&range, 512, 128);
+	page_range_give(&range, 412, 100);
+	assert_int_equal(page_range_take(&range, 220, 1), 412);
+	assert_int_equal(page_range_take(&range, 200, 1), 0);
+	assert_int_equal(page_range_take(&range, 8, 1), 632);
+	assert_int_equal(range.free_pages, 0);
+	assert_int_equal(page_range_take(&range, 1, 1), PAGE_RANGE_NONE);
+	page_range_fini(&range);
+}
+
 static void the_account_is_exact(void **state)
 {
 	struct page_source *source = open_simple(POOL_NONPAGED, 4 * KIB, 64 * MIB);
@@ -450,6 +469,7 @@ int main(void)
 		cmocka_unit_test(runs_are_aligned),
 		cmocka_unit_test(a_range_runs_out_and_comes_back),
 		cmocka_unit_test(first_fit_agrees_with_a_model),
+		cmocka_unit_test(a_run_across_parts_of_the_tree_is_found),
 		cmocka_unit_test(the_account_is_exact),
 		cmocka_unit_test(a_limit_refuses_and_recovers),
 		cmocka_unit_test(planned_commits_fail),
