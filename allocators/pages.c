@@ -3,19 +3,19 @@
  *
  * A commit goes through three steps:
  *
- *	admit   under the account lock: is this call to fail by plan, does it fit the limit? Its bytes are pending.
+ *	admit   under the account lock: fail by plan? fits the limit? then its bytes are pending
  *	grant   no lock: the medium asks the kernel
- *	settle  under the account lock: pending becomes committed and raises the peak, or is dropped
+ *	settle  under the account lock: pending becomes committed, or is dropped
  *
- * so committed + pending never exceeds the limit, committed counts only what the kernel has granted, and the
- * system calls of several threads run in parallel. Decommit drops the memory first and then the account,
- * for the same reason.
+ * so committed + pending never exceeds the limit, committed counts only what the kernel has
+ * granted, and the system calls of several threads run in parallel. Decommit drops the memory first
+ * and then the account, for the same reason.
  *
- * Nothing here changes the protection of a run: each change would split the kernel's mapping, and a process may
- * have 65,530 of them (vm.max_map_count).
+ * Nothing here changes the protection of a run: each change would split the kernel's mapping, and a
+ * process may have 65,530 of them (vm.max_map_count).
  *
- * Misuse by an allocator (overlapping commits, releasing committed pages, a run that is not a multiple of the
- * page) is found by the two bitmaps and ends builds with assertions.
+ * Misuse by an allocator (overlapping commits, releasing committed pages, a run that is not a
+ * multiple of the page) is found by the two bitmaps and ends builds with assertions.
  */
 #include "pages_internal.h"
 
@@ -34,7 +34,10 @@
 #define MOST_RANGE_BYTES    ((size_t)1 << 40)
 #define LEAST_PAGE_BYTES    ((size_t)4 << 10)
 #define MOST_PAGE_BYTES     GRANULE_BYTES
-/* A range starts at a multiple of these, so that runs of any alignment up to it can lie at its start. */
+/*
+ * A range starts at a multiple of these, so that runs of any alignment up to it can lie at its
+ * start.
+ */
 #define LARGE_ALIGNMENT ((size_t)1 << 30) /* of a range that is at least as large */
 #define SMALL_ALIGNMENT ((size_t)64 << 20)
 
@@ -114,8 +117,8 @@ static void source_release(struct page_source *head, void *run, size_t bytes)
 /* Memory. */
 
 /*
- * Whether the plan fails the commit of this number. Chance depends on the seed and the number alone, so that
- * the same calls fail however threads interleave.
+ * Whether the plan fails the commit of this number. Chance depends on the seed and the number
+ * alone, so that the same calls fail however threads interleave.
  */
 static bool is_injected(const struct page_faults *faults, uint64_t call)
 {
@@ -172,7 +175,10 @@ static void commit_settle(struct source *source, size_t bytes, bool granted)
 	pthread_mutex_unlock(&source->account_lock);
 }
 
-/* Asks the kernel. Huge pages of hugetlbfs are set aside already, and paged memory is not faulted in. */
+/*
+ * Asks the kernel. Huge pages of hugetlbfs are set aside already, and paged memory is not faulted
+ * in.
+ */
 static int commit_grant(struct source *source, size_t offset, size_t bytes)
 {
 	if (source->head.type == POOL_NONPAGED && source->backing != PAGE_BACKING_HUGETLB &&
@@ -459,7 +465,10 @@ int page_source_resident(struct page_source *head, size_t *bytes)
 	const size_t granule = GRANULE_BYTES >> source->page_shift;
 	size_t resident = 0, from = 0;
 
-	/* Windows of whole granules that hold a committed page; neighbours are asked about together. */
+	/*
+	 * Windows of whole granules that hold a committed page; neighbours are asked about
+	 * together.
+	 */
 	while ((from = bitmap_next(source->committed, from, pages)) < pages) {
 		size_t end, window;
 		int error;

@@ -1,9 +1,10 @@
 /*
  * Medium: anonymous 4 KiB pages.
  *
- * Nonpaged memory is faulted in by the commit, and stays because the range is locked (or, where that is
- * forbidden, because nothing presses). Paged memory costs no system call to commit: the first touch brings a
- * zero page. Both give pages back by dropping them, which also makes them zero for the next owner.
+ * Nonpaged memory is faulted in by the commit, and stays because the range is locked (or, where
+ * that is forbidden, because nothing presses). Paged memory costs no system call to commit: the
+ * first touch brings a zero page. Both give pages back by dropping them, which also makes them zero
+ * for the next owner.
  */
 #include "pages_internal.h"
 

@@ -1,6 +1,6 @@
 /*
- * A bitmap that threads change at once, each the bits of pages that it owns: words are shared, bits are not.
- * All counts and indices are in bits.
+ * A bitmap that threads change at once, each the bits of pages that it owns: words are shared, bits
+ * are not. All counts and indices are in bits.
  */
 #ifndef POOLBENCH_PAGES_BITMAP_H
 #define POOLBENCH_PAGES_BITMAP_H

@@ -7,16 +7,17 @@
  *	pool page | a | a |   | b | b | b | b | b | b |   |   |   |
  *	held          3               4               1
  *
- * held[g] counts the pool pages of a granule that are committed. hugetlb: the first of them brings the granule,
- * the last to go drops it; a page that goes earlier is cleared, so that it is zero when it is committed
- * again. thp: the kernel may back a touch of one page by a whole granule, so that the last page to go drops
- * all of it too; a page that goes earlier is dropped by itself, which makes the kernel split the huge page.
- * So resident bytes can exceed committed bytes when pool pages are smaller than a granule: that is what such a
- * pool really takes.
+ * held[g] counts the pool pages of a granule that are committed. hugetlb: the first of them brings
+ * the granule, the last to go drops it; a page that goes earlier is cleared, so that it is zero
+ * when it is committed again. thp: the kernel may back a touch of one page by a whole granule, so
+ * that the last page to go drops all of it too; a page that goes earlier is dropped by itself,
+ * which makes the kernel split the huge page. So resident bytes can exceed committed bytes when
+ * pool pages are smaller than a granule: that is what such a pool really takes.
  *
- * Concurrency: two threads with runs in one granule would race between its count and its system call (one
- * drops what the other has just been given), so both happen under the granule's lock, one of LOCKS. A granule
- * that lies whole inside a run has one owner and takes no lock. Nothing takes two of them.
+ * Concurrency: two threads with runs in one granule would race between its count and its system
+ * call (one drops what the other has just been given), so both happen under the granule's lock, one
+ * of LOCKS. A granule that lies whole inside a run has one owner and takes no lock. Nothing takes
+ * two of them.
  */
 #include "pages_internal.h"
 

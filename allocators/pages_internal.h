@@ -9,11 +9,11 @@
  *	pages_memory.c  how much memory is left to be faulted in
  *	pages_kernel.c  the kernel's word: residency, locking, binding to a NUMA node
  *
- * A medium is what lies under the pages. It is asked with no lock held: runs of two threads never overlap, so
- * that their system calls run in parallel.
+ * A medium is what lies under the pages. It is asked with no lock held: runs of two threads never
+ * overlap, so that their system calls run in parallel.
  *
- * Lock order: none is taken while another is held, except a granule's lock of pages_huge.c across its
- * system call.
+ * Lock order: none is taken while another is held, except a granule's lock of pages_huge.c across
+ * its system call.
  */
 #ifndef POOLBENCH_PAGES_INTERNAL_H
 #define POOLBENCH_PAGES_INTERNAL_H
@@ -25,14 +25,14 @@
 #include "pages_bitmap.h"
 #include "pages_range.h"
 
-#define GRANULE_BYTES ((size_t)2 << 20)
+#define GRANULE_BYTES    ((size_t)2 << 20)
 
 #define PAGE_GROUP_BYTES 512
 
 /* What is left of memory, and how much of it may be taken before the next look. */
 struct page_memory {
 	_Atomic int64_t budget;
-	int group_version;            /* index of the control group's version */
+	int group_version; /* index of the control group's version */
 	char group[PAGE_GROUP_BYTES]; /* its directory; "": none */
 };
 
@@ -98,7 +98,9 @@ bool page_memory_allows(struct page_memory *memory, size_t bytes);
 
 /* pages_kernel.c */
 
-/* Maps anonymous memory over the whole range; `flags` are added to mmap's. 0 or -ENOMEM with `why`. */
+/*
+ * Maps anonymous memory over the whole range; `flags` are added to mmap's. 0 or -ENOMEM with `why`.
+ */
 int page_map_anonymous(struct source *source, int flags, char *why, size_t why_bytes);
 
 /* Memory for a source's own tables, zeroed, lazily touched; NULL on failure. */
@@ -117,10 +119,16 @@ bool page_lock_range(char *start, size_t bytes);
 /* Bytes of the window that page tables map, the shared zero page left out. 0 or -errno. */
 int page_mapped_bytes(const struct source *source, size_t offset, size_t bytes, size_t *mapped);
 
-/* Bytes of a window of anonymous memory that are resident, by the cheapest way that is exact. 0 or -errno. */
+/*
+ * Bytes of a window of anonymous memory that are resident, by the cheapest way that is exact. 0 or
+ * -errno.
+ */
 int page_resident_bytes(const struct source *source, size_t offset, size_t bytes, size_t *resident);
 
-/* Bytes of the window that are in memory by mincore: for a file, those in the page cache. 0 or -errno. */
+/*
+ * Bytes of the window that are in memory by mincore: for a file, those in the page cache. 0 or
+ * -errno.
+ */
 int page_cached_bytes(const char *start, size_t bytes, size_t *cached);
 
 /* Binds the range to the NUMA node of that hwloc index. 0 or -ENODEV with `why`. */

@@ -1,9 +1,10 @@
 /*
  * What the page source asks of the kernel, and what the kernel says about its pages.
  *
- * Residency comes from mincore where a commit has faulted the pages in. Of anonymous paged memory it comes
- * from PAGEMAP_SCAN where the kernel has it (6.7), which tells the shared zero page, no memory of ours, from pages;
- * older kernels are asked by mincore, which counts a page that was read but never written as resident.
+ * Residency comes from mincore where a commit has faulted the pages in. Of anonymous paged memory
+ * it comes from PAGEMAP_SCAN where the kernel has it (6.7), which tells the shared zero page, no
+ * memory of ours, from pages; older kernels are asked by mincore, which counts a page that was read
+ * but never written as resident.
  */
 #include "pages_internal.h"
 
@@ -88,7 +89,10 @@ bool page_lock_range(char *start, size_t bytes)
 {
 	if (mlock2(start, bytes, MLOCK_ONFAULT) != 0)
 		return false;
-	/* Before 5.18 locked pages could be dropped only by unlocking them, which splits the mapping. */
+	/*
+	 * Before 5.18 locked pages could be dropped only by unlocking them, which splits the
+	 * mapping.
+	 */
 	if (madvise(start, OS_PAGE, MADV_DONTNEED_LOCKED) != 0 && errno == EINVAL) {
 		munlock(start, bytes);
 		return false;
@@ -96,7 +100,10 @@ bool page_lock_range(char *start, size_t bytes)
 	return true;
 }
 
-/* The arguments of the ioctl, as the kernel's documentation lays them out (Documentation/admin-guide/mm/pagemap). */
+/*
+ * The arguments of the ioctl, as the kernel's documentation lays them out
+ * (Documentation/admin-guide/mm/pagemap).
+ */
 struct scan_region {
 	uint64_t start, end, categories;
 };
@@ -150,7 +157,10 @@ int page_mapped_bytes(const struct source *source, size_t offset, size_t bytes, 
 
 int page_resident_bytes(const struct source *source, size_t offset, size_t bytes, size_t *resident)
 {
-	/* Faulted in for writing, so that no page of it can be the zero page, and mincore is ten times as fast. */
+	/*
+	 * Faulted in for writing, so that no page of it can be the zero page, and mincore is ten
+	 * times as fast.
+	 */
 	if (source->head.type == POOL_NONPAGED || source->backing == PAGE_BACKING_HUGETLB)
 		return page_cached_bytes(source->head.base + offset, bytes, resident);
 	return page_mapped_bytes(source, offset, bytes, resident);
@@ -176,8 +186,8 @@ int page_cached_bytes(const char *start, size_t bytes, size_t *cached)
 }
 
 /*
- * The machine's topology, loaded once (some ten milliseconds) and kept for the life of the process. Only
- * NUMA nodes are wanted, which hwloc always keeps.
+ * The machine's topology, loaded once (some ten milliseconds) and kept for the life of the process.
+ * Only NUMA nodes are wanted, which hwloc always keeps.
  */
 static hwloc_topology_t topology;
 

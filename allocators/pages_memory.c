@@ -1,10 +1,12 @@
 /*
- * How much memory is left, so that a commit that would end in the out-of-memory killer is refused instead.
+ * How much memory is left, so that a commit that would end in the out-of-memory killer is refused
+ * instead.
  *
- * The kernel seldom refuses to fault a page in: it kills. So nonpaged commits look first at what the machine has
- * available and at the limit of the process's control group (either version), and keep a reserve of both.
- * A look costs some 50 microseconds; it grants a budget, an eighth of what is left, that further commits use
- * up before the next look. Other processes can use memory up in between: this makes a kill rare, not impossible.
+ * The kernel seldom refuses to fault a page in: it kills. So nonpaged commits look first at what
+ * the machine has available and at the limit of the process's control group (either version), and
+ * keep a reserve of both. A look costs some 50 microseconds; it grants a budget, an eighth of what
+ * is left, that further commits use up before the next look. Other processes can use memory up in
+ * between: this makes a kill rare, not impossible.
  */
 #include "pages_internal.h"
 
@@ -17,7 +19,10 @@
 #define RESERVE_SHARE 16 /* of all memory, if that is less */
 #define BUDGET_SHARE  8 /* of what is left */
 
-/* The number after `key` at the start of a line, or on the first line if `key` is "". -1 if there is none. */
+/*
+ * The number after `key` at the start of a line, or on the first line if `key` is "". -1 if there
+ * is none.
+ */
 static int64_t file_number(const char *path, const char *key)
 {
 	const size_t key_bytes = strlen(key);
@@ -92,7 +97,10 @@ void page_memory_init(struct page_memory *memory)
 	memory->group[0] = '\0';
 	if (!file)
 		return;
-	/* "4:memory:/path" of version 1, or "0::/path" of version 2; both can be there, and the first rules. */
+	/*
+	 * "4:memory:/path" of version 1, or "0::/path" of version 2; both can be there, and the
+	 * first rules.
+	 */
 	while (fgets(line, sizeof(line), file)) {
 		const char *colon = strchr(line, ':');
 		char *path = colon ? strchr(colon + 1, ':') : NULL;

@@ -1,29 +1,31 @@
 /*
  * Medium: a paging file, and the balance-set thread that writes pages to it.
  *
- * The range is a shared mapping of a sparse, unlinked file. A commit allocates blocks of the file, so that a full
- * disk refuses the commit instead of killing the thread that touches the page; a decommit punches a hole,
- * which takes blocks, cached pages and mapping away at once and reads as zero from then on.
+ * The range is a shared mapping of a sparse, unlinked file. A commit allocates blocks of the file,
+ * so that a full disk refuses the commit instead of killing the thread that touches the page; a
+ * decommit punches a hole, which takes blocks, cached pages and mapping away at once and reads as
+ * zero from then on.
  *
- * A page of a Windows paged pool moves from the working set to the standby or modified list, where a touch
- * brings it back cheaply (a soft fault), and from there to the paging file, where a touch must read it back (a
- * hard fault). Here, in the same order:
+ * A page of a Windows paged pool moves from the working set to the standby or modified list, where
+ * a touch brings it back cheaply (a soft fault), and from there to the paging file, where a touch
+ * must read it back (a hard fault). Here, in the same order:
  *
  *	mapped            unmapped, in the page cache         on disk only
  *	(working set)  -> (standby or modified)         ->    (paged out)
  *	         madvise(DONTNEED)         sync_file_range, fadvise(DONTNEED)
  *	       <- minor fault            <-------- major fault
  *
- * The balance-set thread sweeps the committed chunks like the hand of a clock (Corbato, 1968): what it finds mapped
- * it unmaps, which stands for clearing a reference bit; what is still unmapped when the hand comes round again
- * was not touched for a whole turn, and is written out and dropped. When two turns bring too little, because
- * all of it is in use, it takes what it finds.
+ * The balance-set thread sweeps the committed chunks like the hand of a clock (Corbato, 1968): what
+ * it finds mapped it unmaps, which stands for clearing a reference bit; what is still unmapped when
+ * the hand comes round again was not touched for a whole turn, and is written out and dropped. When
+ * two turns bring too little, because all of it is in use, it takes what it finds.
  *
- * Concurrency: every step is safe whatever other threads do with the pages, because each keeps the contents: a
- * shared page that is unmapped stays in the cache, and only clean, unmapped pages are dropped. So the thread takes
- * no lock that allocators take, and a hole punched meanwhile does no harm. Nobody is made to wait: threads that dirty
- * pages faster than the disk takes them push residency over the target until the kernel's own limit of dirty
- * pages (vm.dirty_ratio) holds them up.
+ * Concurrency: every step is safe whatever other threads do with the pages, because each keeps the
+ * contents: a shared page that is unmapped stays in the cache, and only clean, unmapped pages are
+ * dropped. So the thread takes no lock that allocators take, and a hole punched meanwhile does no
+ * harm. Nobody is made to wait: threads that dirty pages faster than the disk takes them push
+ * residency over the target until the kernel's own limit of dirty pages (vm.dirty_ratio) holds them
+ * up.
  */
 #include "pages_internal.h"
 
@@ -47,7 +49,7 @@
 #define TURNS_MOST        3u
 #define SHORTEST_SLEEP_NS 2000000l
 #define LONGEST_SLEEP_NS  16000000l
-#define SCAN_SHARE        8l /* sleeps at least so many times as long as a look at residency takes */
+#define SCAN_SHARE        8l /* sleeps at least so many times as long as a look takes */
 
 struct paging {
 	struct source *source;
@@ -181,7 +183,9 @@ static int file_attach(struct paging *paging, const char *directory, char *why, 
 		return page_why(-ENOMEM, why, why_bytes,
 				"cannot map a paging file of %zu bytes: %s", head->range_bytes,
 				strerror(errno));
-	/* A hard fault brings one page: read-ahead would make others resident that nobody touched. */
+	/*
+	 * A hard fault brings one page: read-ahead would make others resident that nobody touched.
+	 */
 	madvise(head->base, head->range_bytes, MADV_RANDOM);
 	madvise(head->base, head->range_bytes, MADV_DONTDUMP);
 	return file_probe(paging, directory, why, why_bytes);
@@ -193,7 +197,10 @@ struct victim {
 	size_t offset, bytes, cached;
 };
 
-/* Moves the hand to the next chunk that holds committed pages, its offset returned. True if it came round. */
+/*
+ * Moves the hand to the next chunk that holds committed pages, its offset returned. True if it came
+ * round.
+ */
 static bool hand_seek(struct paging *paging, size_t *offset)
 {
 	struct source *source = paging->source;
@@ -312,8 +319,8 @@ static bool sleep_ns(struct paging *paging, int64_t nanoseconds)
 }
 
 /*
- * Sleeps longer the further residency is from the target, and never so short that looking at it would take a
- * notable share of a processor.
+ * Sleeps longer the further residency is from the target, and never so short that looking at it
+ * would take a notable share of a processor.
  */
 static void *balance_set(void *argument)
 {
@@ -331,7 +338,9 @@ static void *balance_set(void *argument)
 			sleep = LONGEST_SLEEP_NS;
 		if (sleep < SCAN_SHARE * (now_ns() - start))
 			sleep = SCAN_SHARE * (now_ns() - start);
-		/* A little below the target, so that the next touch does not wake it for one page. */
+		/*
+		 * A little below the target, so that the next touch does not wake it for one page.
+		 */
 		if (resident > target)
 			balance(paging, resident - target + target / 32);
 	} while (sleep_ns(paging, sleep));

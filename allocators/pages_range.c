@@ -1,23 +1,26 @@
 /*
  * Address-run manager: first fit by address in logarithmic time.
  *
- * A bitmap holds a bit a page. Above it stands a radix tree of fan-out 8 whose lowest nodes stand for 512
- * pages (8 words of the bitmap). Each node keeps three lengths of free runs within it:
+ * A bitmap holds a bit a page. Above it stands a radix tree of fan-out 8 whose lowest nodes stand
+ * for 512 pages (8 words of the bitmap). Each node keeps three lengths of free runs within it:
  *
  *	        |......####...####.##..........|        . free   # taken
  *	head = 6 ^    longest = 10   ^ tail = 10
  *
- * The head, longest run and tail of a node follow from those of its children, so that a change of a run of
- * n pages touches n/64 words and n/512 + 8 nodes a level. The search goes left to right and carries the length
- * of the free run that ends where it stands (tail of what was passed): it descends only into a node whose
- * own longest run fits, and at most one node a level otherwise, the one that holds the starting point. That is
- * at most 2 * 8 nodes a level, 7 levels for 64 GiB of 4 KiB pages.
+ * The head, longest run and tail of a node follow from those of its children, so that a change of a
+ * run of n pages touches n/64 words and n/512 + 8 nodes a level. The search goes left to right and
+ * carries the length of the free run that ends where it stands (tail of what was passed): it
+ * descends only into a node whose own longest run fits, and at most one node a level otherwise, the
+ * one that holds the starting point. That is at most 2 * 8 nodes a level, 7 levels for 64 GiB of 4
+ * KiB pages.
  *
- * Alignment: the search enumerates free runs of sufficient length and takes the first that holds an aligned
- * one. So k runs that are long enough but badly placed cost k searches; a run of count + alignment - 1 pages
- * always fits, which bounds k by the number of free runs of a length in between.
+ * Alignment: the search enumerates free runs of sufficient length and takes the first that holds an
+ * aligned one. So k runs that are long enough but badly placed cost k searches; a run of count +
+ * alignment - 1 pages always fits, which bounds k by the number of free runs of a length in
+ * between.
  *
- * The same idea, with other shapes, is in the Go runtime's page allocator (Knyszek and Clements, 2019).
+ * The same idea, with other shapes, is in the Go runtime's page allocator (Knyszek and Clements,
+ * 2019).
  */
 #include "pages_range.h"
 
@@ -69,8 +72,9 @@ static void summary_append(struct page_summary *whole, size_t whole_pages,
 }
 
 /*
- * The longest run of ones, by doubling: `runs[k]` marks where runs of at least 2^k start. The longest power of two
- * that is there is then lengthened by the smaller ones, at most six steps each way.
+ * The longest run of ones, by doubling: `runs[k]` marks where runs of at least 2^k start. The
+ * longest power of two that is there is then lengthened by the smaller ones, at most six steps each
+ * way.
  */
 static uint32_t longest_run(uint64_t ones)
 {
@@ -181,7 +185,9 @@ bool page_range_is_taken(const struct page_range *range, size_t index, size_t co
 	return true;
 }
 
-/* Extends the run that the search carries by free pages [start, end). True when it is long enough. */
+/*
+ * Extends the run that the search carries by free pages [start, end). True when it is long enough.
+ */
 static bool search_extend(struct search *search, size_t start, size_t end)
 {
 	if (search->run_end != start)
@@ -263,7 +269,9 @@ size_t page_range_take(struct page_range *range, size_t count, size_t alignment)
 			return PAGE_RANGE_NONE;
 		number = range->first_page + found;
 		from = ((number + alignment - 1) & ~(alignment - 1)) - range->first_page;
-		/* Found again at once if the rest of this run is long enough, else a later run is. */
+		/*
+		 * Found again at once if the rest of this run is long enough, else a later run is.
+		 */
 		if (from == found)
 			break;
 		if (from >= range->pages)
@@ -282,7 +290,10 @@ void page_range_give(struct page_range *range, size_t index, size_t count)
 	range->free_pages += count;
 }
 
-/* How many nodes each level has, and bytes of all of it. Sizes are whole families, so that no child is missing. */
+/*
+ * How many nodes each level has, and bytes of all of it. Sizes are whole families, so that no child
+ * is missing.
+ */
 static size_t layout(struct page_range *range, size_t *words)
 {
 	size_t nodes = (range->pages + node_pages(0) - 1) / node_pages(0);
@@ -327,7 +338,10 @@ int page_range_init(struct page_range *range, size_t first_page, size_t pages)
 		range->level[level] = (struct page_summary *)(void *)at;
 		at += range->level_nodes[level] * sizeof(struct page_summary);
 	}
-	/* What lies past the end is taken, and so are, being zero, the nodes that only fill up a family. */
+	/*
+	 * What lies past the end is taken, and so are, being zero, the nodes that only fill up a
+	 * family.
+	 */
 	if (pages < words * WORD_PAGES)
 		bits_change(range, pages, words * WORD_PAGES - pages, true);
 	for (unsigned level = 0; level < range->levels; level++) {

@@ -1,8 +1,8 @@
 /*
  * The address-run manager under a page source: which pages of the range are handed out.
  *
- * Address-ordered first fit over a bitmap with a radix tree of summaries above it. Not thread-safe: the page
- * source calls it with its range lock held.
+ * Address-ordered first fit over a bitmap with a radix tree of summaries above it. Not thread-safe:
+ * the page source calls it with its range lock held.
  */
 #ifndef POOLBENCH_PAGES_RANGE_H
 #define POOLBENCH_PAGES_RANGE_H
@@ -33,8 +33,8 @@ int page_range_init(struct page_range *range, size_t first_page, size_t pages);
 void page_range_fini(struct page_range *range);
 
 /*
- * Index of the lowest free run of `count` pages whose first page number is a multiple of `alignment` (pages,
- * a power of two), now taken; PAGE_RANGE_NONE when there is none.
+ * Index of the lowest free run of `count` pages whose first page number is a multiple of
+ * `alignment` (pages, a power of two), now taken; PAGE_RANGE_NONE when there is none.
  */
 size_t page_range_take(struct page_range *range, size_t count, size_t alignment);
 

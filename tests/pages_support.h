@@ -1,4 +1,7 @@
-/* What the tests of the page source share: opening one, its figures, and the kernel's own account of it. */
+/*
+ * What the tests of the page source share: opening one, its figures, and the kernel's own account
+ * of it.
+ */
 #ifndef POOLBENCH_PAGES_SUPPORT_H
 #define POOLBENCH_PAGES_SUPPORT_H
 
@@ -54,7 +57,10 @@ struct kernel_account {
 	size_t mapped, resident, locked, huge, hugetlb;
 };
 
-/* False where smaps cannot be read. Mappings lie inside the range or outside, never across its ends. */
+/*
+ * False where smaps cannot be read. Mappings lie inside the range or outside, never across its
+ * ends.
+ */
 static inline bool kernel_account(const struct page_source *source, struct kernel_account *account)
 {
 	static const struct {

@@ -1,9 +1,9 @@
 /*
- * What the page source costs, beside the system calls it cannot do without. Prints a table; the only failure is
- * a source that cannot be made. Figures of a run are in docs/page-source.md.
+ * What the page source costs, beside the system calls it cannot do without. Prints a table; the
+ * only failure is a source that cannot be made. Figures of a run are in docs/page-source.md.
  *
- * Each figure is the median of rounds; what is compared is measured in turn within each round, so that a noisy
- * neighbour hits both.
+ * Each figure is the median of rounds; what is compared is measured in turn within each round, so
+ * that a noisy neighbour hits both.
  */
 #include <stdint.h>
 #include <stdio.h>

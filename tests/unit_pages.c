@@ -1,4 +1,7 @@
-/* The page source: addresses, account, limits, failure plans. What the kernel says is in unit_pages_kernel.c. */
+/*
+ * The page source: addresses, account, limits, failure plans. What the kernel says is in
+ * unit_pages_kernel.c.
+ */
 #include "pages_support.h"
 
 #include <errno.h>
@@ -188,7 +191,9 @@ static void first_fit_agrees_with_a_model(void **state)
 	}
 }
 
-/* A run that grows at the end of one part of the tree, where that part has a longer one elsewhere. */
+/*
+ * A run that grows at the end of one part of the tree, where that part has a longer one elsewhere.
+ */
 static void a_run_across_parts_of_the_tree_is_found(void **state)
 {
 	struct page_range range;
@@ -345,7 +350,10 @@ struct worker {
 
 #define WORKER_RUNS 32
 
-/* Takes and gives runs of 1 to 8 pages; each is stamped, and must still bear its stamp when it goes. */
+/*
+ * Takes and gives runs of 1 to 8 pages; each is stamped, and must still bear its stamp when it
+ * goes.
+ */
 static void *take_and_give(void *argument)
 {
 	struct worker *worker = argument;

@@ -1,4 +1,7 @@
-/* The page source's account held against the kernel's: smaps and mincore, at every checkpoint of random runs. */
+/*
+ * The page source's account held against the kernel's: smaps and mincore, at every checkpoint of
+ * random runs.
+ */
 #include "pages_support.h"
 
 #include <errno.h>
@@ -34,7 +37,9 @@ static size_t mincore_bytes(struct page_source *source, char *run, size_t bytes)
 	return total;
 }
 
-/* Committed bytes are what the test believes, and resident ones what the kernel says in two ways. */
+/*
+ * Committed bytes are what the test believes, and resident ones what the kernel says in two ways.
+ */
 static void checkpoint(struct page_source *source, char *run, size_t run_bytes, size_t committed,
 		       size_t resident)
 {
@@ -51,7 +56,10 @@ static void checkpoint(struct page_source *source, char *run, size_t run_bytes, 
 		assert_near(kernel.locked, resident);
 }
 
-/* Random commits and decommits of parts of one run; paged pages are touched when committed, some of them only later. */
+/*
+ * Random commits and decommits of parts of one run; paged pages are touched when committed, some of
+ * them only later.
+ */
 static void random_run(struct page_source_config config)
 {
 	struct page_source *source = open_source(config);
@@ -135,8 +143,8 @@ static void transparent_huge_pages_agree_with_the_kernel(void **state)
 }
 
 /*
- * Pool pages smaller than a huge page: what the kernel adds around them is shown as resident, and all of it goes
- * with the last of them.
+ * Pool pages smaller than a huge page: what the kernel adds around them is shown as resident, and
+ * all of it goes with the last of them.
  */
 static void parts_of_a_transparent_huge_page(void **state)
 {
@@ -221,7 +229,6 @@ static struct page_source *open_hugetlb(size_t page_size, enum pool_type type)
 	}
 	return open_source((struct page_source_config){ .type = type,
 							.page_size = page_size,
-							.range_bytes = GIB,
 							.backing = PAGE_BACKING_HUGETLB,
 							.range_bytes = GIB,
 							.node = -1 });
@@ -465,8 +472,8 @@ static void a_default_range_fits_the_address_limit(void **state)
 }
 
 /*
- * A control group with little memory: commits are refused before its limit, where the kernel would kill. Either
- * version of control groups, where this process may make one.
+ * A control group with little memory: commits are refused before its limit, where the kernel would
+ * kill. Either version of control groups, where this process may make one.
  */
 static char group_directory[64];
 

@@ -1,4 +1,7 @@
-/* The paging file: blocks at commit, real write-out by the balance-set thread, hard faults back, a full disk. */
+/*
+ * The paging file: blocks at commit, real write-out by the balance-set thread, hard faults back, a
+ * full disk.
+ */
 #include "pages_support.h"
 
 #include <dirent.h>
@@ -58,7 +61,10 @@ static long hard_faults(void)
 	return usage.ru_majflt;
 }
 
-/* Bytes on disk of the paging file: the one unlinked file of the range's size that this process holds open. */
+/*
+ * Bytes on disk of the paging file: the one unlinked file of the range's size that this process
+ * holds open.
+ */
 static size_t file_bytes(const struct page_source *source)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -180,7 +186,9 @@ static void pages_written_out_fault_back_hard(void **state)
 
 	before = hard_faults();
 	assert_filled(run, 16 * MIB);
-	/* 14 MiB at least were on disk only: each page of them was read back by a fault of its own. */
+	/*
+	 * 14 MiB at least were on disk only: each page of them was read back by a fault of its own.
+	 */
 	assert_true(hard_faults() - before >= (long)(14 * MIB / 4096 * 9 / 10));
 	assert_true(wait_resident(source, 2 * MIB));
 	page_source_decommit(source, run, 16 * MIB);
@@ -198,7 +206,10 @@ struct writer {
 	size_t lost; /* pages that did not hold what was last written */
 };
 
-/* Counts up in random pages while the balance-set thread takes them away; some are given back and taken anew. */
+/*
+ * Counts up in random pages while the balance-set thread takes them away; some are given back and
+ * taken anew.
+ */
 static void *write_randomly(void *argument)
 {
 	struct writer *writer = argument;
@@ -262,8 +273,8 @@ static long thread_hard_faults(void)
 }
 
 /*
- * Pages in use are passed over for pages that are not: 1 MiB is touched in every round while 16 MiB are walked
- * through, 256 KiB a round, with 6 MiB resident.
+ * Pages in use are passed over for pages that are not: 1 MiB is touched in every round while 16 MiB
+ * are walked through, 256 KiB a round, with 6 MiB resident.
  */
 static void pages_in_use_stay(void **state)
 {
@@ -292,7 +303,10 @@ static void pages_in_use_stay(void **state)
 	}
 	print_message("hard faults: %ld in use, %ld out of use\n", hot_faults, cold_faults);
 	assert_true(cold_faults > ROUNDS * COLD_STEP / 4);
-	/* The hand comes round some ten times: without regard to use 256 pages would go nearly as often. */
+	/*
+	 * The hand comes round some ten times: without regard to use 256 pages would go nearly as
+	 * often.
+	 */
 	assert_true(hot_faults < 400);
 	page_source_destroy(source);
 }
