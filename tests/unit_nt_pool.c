@@ -1,6 +1,7 @@
 /* nt-pool: what makes it the classic Windows pool, each from the design's own rules. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -457,6 +459,27 @@ static void lookaside_serves_up_to_32_units_and_the_io_lists_irps_beyond(void **
 	nt_pool_backend.free(rig.pool, block, irp);
 	assert_int_equal(counter(&rig, "io_hits") + counter(&rig, "io_misses"), 2);
 	assert_int_equal(counter(&rig, "descriptor_frees"), 2);
+	rig_down(&rig);
+}
+
+/* Such a block has a size between the I/O lists': it must not get onto one of them. */
+static void an_irp_from_outside_is_no_io_lists_block(void **state)
+{
+	const uint32_t irp = NT_IO_TAG;
+	struct rig rig;
+	void *block, *other;
+
+	(void)state;
+	rig_up(&rig, 4096, "");
+	nt_pool_backend.thread_exit(rig.pool);
+	block = nt_pool_backend.alloc(rig.pool, POOL_NONPAGED, 0xD0 + 6 * 0x48, irp);
+	assert_int_equal(nt_pool_backend.block_bytes(rig.pool, block), 0xD0 + 6 * 0x48 + 16);
+	assert_int_equal(nt_pool_backend.thread_enter(rig.pool, 0), 0);
+	nt_pool_backend.free(rig.pool, block, irp);
+	assert_int_equal(counter(&rig, "descriptor_frees"), 1);
+	other = nt_pool_backend.alloc(rig.pool, POOL_NONPAGED, 0xD0 + 10 * 0x48, irp);
+	assert_int_equal(nt_pool_backend.block_bytes(rig.pool, other), 0xD0 + 10 * 0x48 + 16);
+	nt_pool_backend.free(rig.pool, other, irp);
 	rig_down(&rig);
 }
 
@@ -1006,12 +1029,14 @@ static void threads_exchange_blocks(void **state)
 struct holder {
 	struct nt_lock *lock;
 	uint64_t *value;
+	_Atomic unsigned *started;
 };
 
 static void *holder_run(void *arg)
 {
 	struct holder *holder = arg;
 
+	atomic_fetch_add(holder->started, 1);
 	for (int i = 0; i < 20000; i++) {
 		nt_lock_acquire(holder->lock);
 		++*holder->value;
@@ -1024,20 +1049,25 @@ static void locks_exclude_and_count(void **state)
 {
 	struct nt_lock lock = { 0 };
 	uint64_t value = 0;
-	struct holder holder = { &lock, &value };
+	_Atomic unsigned started = 0;
+	struct holder holder = { &lock, &value, &started };
 	pthread_t threads[4];
 
 	(void)state;
-	/* Held while the others start: each of them has to wait at least once. */
+	/* Held until the others are about to acquire it, and long enough for one to wait. */
 	nt_lock_acquire(&lock);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, holder_run, &holder), 0);
+	while (atomic_load(&started) < 4)
+		sched_yield();
+	usleep(100000);
+	assert_int_equal(value, 0);
 	nt_lock_release(&lock);
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(value, 4 * 20000);
 	assert_int_equal(lock.acquisitions, 4 * 20000 + 1);
-	assert_true(lock.contentions < lock.acquisitions);
+	assert_true(lock.contentions > 0 && lock.contentions < lock.acquisitions);
 }
 
 int main(void)
@@ -1054,6 +1084,7 @@ int main(void)
 			lookaside_depth_grows_under_misses_up_to_its_maximum_and_falls_when_idle),
 		cmocka_unit_test(lookaside_tuning_can_be_off),
 		cmocka_unit_test(lookaside_serves_up_to_32_units_and_the_io_lists_irps_beyond),
+		cmocka_unit_test(an_irp_from_outside_is_no_io_lists_block),
 		cmocka_unit_test(a_processor_keeps_what_it_frees),
 		cmocka_unit_test(deferred_frees_are_merged_at_32),
 		cmocka_unit_test(deferred_frees_serve_before_a_new_page_is_taken),
