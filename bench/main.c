@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{ "run", "measure backends under workloads, with plots and a report", cmd_run },
 	{ "report", "make the figures and report.html of runs again", cmd_report },
 	{ "list", "backends, workloads, metrics and figures, with their options", cmd_list },
+	{ "trace", "import recordings, look into trace files", cmd_trace },
 	{ "gbench", "Google Benchmark's own command line over the same cells", cmd_gbench },
 	{ "measure", "one measurement in this process, for debuggers and profilers", cmd_measure },
 };
