@@ -9,8 +9,7 @@
 
 #define SLOT_NONE  UINT32_MAX
 #define SLOT_GROUP 8u /* 8-byte slots in a cache line of 64 bytes */
-#define SLOT_SLACK \
-	64u /* empty slots that a pool between two processors keeps before it reuses one */
+#define SLOT_SLACK 1024u /* empty slots that a pool between two processors keeps before it reuses one */
 
 /* The slots of one pair of processors in one phase: a queue of empty ones, and what is left of a group. */
 struct slot_pool {
