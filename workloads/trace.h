@@ -202,7 +202,7 @@ uint64_t trace_builder_events(const struct trace_builder *builder);
  * Slots: within a phase each pair (allocating, freeing processor) has slots of its own, in groups of 8 that fill
  * a cache line of an 8-byte slot table, so that no line is shared by processors that do not share blocks.
  * Where both are the same processor the slot that was emptied last is filled next (its line is still near);
- * between two processors it is the one that was emptied first and only when 64 others are empty, so that
+ * between two processors it is the one that was emptied first and only when 1024 others are empty, so that
  * the reuse of a slot, which is an artefact of the trace, makes no processor wait for another.
  *
  * 0 and *out (owned by the caller), or with a sentence in `why`: -EINVAL (the first misuse of the builder, or
