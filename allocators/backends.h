@@ -7,5 +7,6 @@
 extern const struct pool_backend nt_pool_backend;
 extern const struct pool_backend null_backend;
 extern const struct pool_backend vmem_backend;
+extern const struct pool_backend tlsf_backend;
 
 #endif

@@ -55,6 +55,16 @@ static inline bool spinlock_acquire(struct spinlock *lock)
 	return contended;
 }
 
+/* Takes the lock if that needs no waiting. */
+static inline bool spinlock_try(struct spinlock *lock)
+{
+	if (atomic_load_explicit(&lock->held, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&lock->held, 1, memory_order_acquire))
+		return false;
+	lock->acquisitions++;
+	return true;
+}
+
 static inline void spinlock_release(struct spinlock *lock)
 {
 	atomic_store_explicit(&lock->held, 0, memory_order_release);
