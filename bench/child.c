@@ -217,22 +217,6 @@ static void judge(const struct child *child, enum verdict verdict, int status,
 	}
 }
 
-/* A record for a process that left none. */
-static void record_from_spec(const struct measure_spec *spec, struct result *result)
-{
-	struct record *record = &result->record;
-
-	result_clear(result);
-	record->cell = spec->cell;
-	record->pass = spec->pass;
-	record->repetition = spec->repetition;
-	record->order = spec->order;
-	record->seed = spec->seed;
-	record->started_unix_seconds = (double)clock_read_ns(CLOCK_REALTIME) * 1e-9;
-	snprintf(record->display_name, sizeof(record->display_name), "%.*s",
-		 (int)strcspn(spec->cell.backend, ":"), spec->cell.backend);
-}
-
 int child_measure(const struct measure_spec *spec, const struct child_limits *limits,
 		  const volatile sig_atomic_t *interrupted, struct result *result)
 {
@@ -259,12 +243,12 @@ int child_measure(const struct measure_spec *spec, const struct child_limits *li
 	}
 	if (verdict != ENDED || child.result.length == 0 ||
 	    result_from_json(child.result.text, child.result.length, result, why, sizeof(why))) {
-		record_from_spec(spec, result);
+		measure_record_init(spec, result);
 		judge(&child, verdict, status, limits, &result->record);
 	} else if (WIFSIGNALED(status) && result->record.status == CELL_OK) {
 		/* It measured, and then crashed while it was cleaning up: not to be believed. */
 		result_release(result);
-		record_from_spec(spec, result);
+		measure_record_init(spec, result);
 		judge(&child, verdict, status, limits, &result->record);
 	}
 	free(child.result.text);

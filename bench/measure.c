@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/placement.h"
 #include "workloads/workload.h"
 
@@ -293,31 +293,38 @@ void measurement_close(struct measurement *m)
 	trace_image_unmap(&m->image);
 }
 
-static void record_begin(const struct measure_spec *spec, struct result *result)
+/* Until the backend is open and says its own: "nt-pool" of "nt-pool:depth=4", "mine" of "./mine.so". */
+static void name_backend(const char *spec, char *name, size_t bytes)
+{
+	const size_t length = strcspn(spec, ":");
+	const char *slash = memrchr(spec, '/', length);
+	const char *start = slash ? slash + 1 : spec;
+	const char *suffix = memmem(start, length - (size_t)(start - spec), ".so", 3);
+	const size_t end = suffix ? (size_t)(suffix - spec) : length;
+
+	snprintf(name, bytes, "%.*s", (int)(end - (size_t)(start - spec)), start);
+}
+
+void measure_record_init(const struct measure_spec *spec, struct result *result)
 {
 	struct record *record = &result->record;
-	struct timespec now;
 
 	result_clear(result);
-	clock_gettime(CLOCK_REALTIME, &now);
-	record->started_unix_seconds = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+	record->started_unix_seconds = (double)clock_read_ns(CLOCK_REALTIME) * 1e-9;
 	record->cell = spec->cell;
 	record->pass = spec->pass;
 	record->repetition = spec->repetition;
 	record->order = spec->order;
 	record->seed = spec->seed;
-	snprintf(record->display_name, sizeof(record->display_name), "%.*s",
-		 (int)strcspn(spec->cell.backend, ":"), spec->cell.backend);
+	name_backend(spec->cell.backend, record->display_name, sizeof(record->display_name));
 }
 
 static void record_end(struct measurement *m)
 {
 	struct record *record = &m->result->record;
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	record->wall_seconds = (double)now.tv_sec + (double)now.tv_nsec * 1e-9 -
-			       record->started_unix_seconds;
+	record->wall_seconds =
+		(double)clock_read_ns(CLOCK_REALTIME) * 1e-9 - record->started_unix_seconds;
 	if (m->backend && (m->backend->ops->caps & POOL_CAP_NATIVE) && m->pages[POOL_NONPAGED]) {
 		struct page_source_stats stats;
 
@@ -361,7 +368,7 @@ int measurement_open(struct measurement *m, const struct measure_spec *spec, str
 	int error;
 
 	*m = (struct measurement){ .spec = spec, .result = result, .resident.fd = -1 };
-	record_begin(spec, result);
+	measure_record_init(spec, result);
 	stopping_result = result;
 	stopping_emit = emit;
 	/* Huge pages only where the cell asks for them, whatever the machine's default. */

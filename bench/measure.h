@@ -42,6 +42,9 @@ char *measure_spec_format(const struct measure_spec *spec);
 /* 0, or -EINVAL with a sentence in `why`. */
 int measure_spec_parse(const char *text, struct measure_spec *spec, char *why, size_t why_bytes);
 
+/* A cleared result whose record says what is (or was to be) measured, from now on. */
+void measure_record_init(const struct measure_spec *spec, struct result *result);
+
 /* What a pass works with. */
 struct measurement {
 	const struct measure_spec *spec;

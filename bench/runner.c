@@ -105,21 +105,11 @@ static int place(struct runner *runner, struct measure_spec *spec, char *why, si
 }
 
 /* A result without a process. */
-static void refuse_result(const struct measure_spec *spec, enum cell_status status,
-			  const char *reason, struct result *result)
+static void skip_result(const struct measure_spec *spec, const char *reason, struct result *result)
 {
-	struct record *record = &result->record;
-
-	result_clear(result);
-	record->cell = spec->cell;
-	record->pass = spec->pass;
-	record->repetition = spec->repetition;
-	record->order = spec->order;
-	record->seed = spec->seed;
-	record->status = status;
-	snprintf(record->reason, sizeof(record->reason), "%s", reason);
-	snprintf(record->display_name, sizeof(record->display_name), "%.*s",
-		 (int)strcspn(spec->cell.backend, ":"), spec->cell.backend);
+	measure_record_init(spec, result);
+	result->record.status = CELL_SKIPPED;
+	snprintf(result->record.reason, sizeof(result->record.reason), "%s", reason);
 }
 
 static int measure_task(struct runner *runner, struct plan_cell *cell, struct measure_spec *spec,
@@ -129,16 +119,16 @@ static int measure_task(struct runner *runner, struct plan_cell *cell, struct me
 	char why[256];
 
 	if (cell->skip[0]) {
-		refuse_result(spec, CELL_SKIPPED, cell->skip, result);
+		skip_result(spec, cell->skip, result);
 		return 0;
 	}
 	trace = find_trace(runner, &cell->cell);
 	if (trace->fd < 0) {
-		refuse_result(spec, CELL_SKIPPED, trace->why, result);
+		skip_result(spec, trace->why, result);
 		return 0;
 	}
 	if (place(runner, spec, why, sizeof(why)) != 0) {
-		refuse_result(spec, CELL_SKIPPED, why, result);
+		skip_result(spec, why, result);
 		return 0;
 	}
 	spec->trace_fd = trace->fd;
