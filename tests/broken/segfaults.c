@@ -7,11 +7,12 @@
 static void *faulting(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
 {
 	static atomic_uint calls;
+	static volatile int *volatile nowhere = (volatile int *)(uintptr_t)8;
 
 	(void)tag;
 	if (atomic_fetch_add(&calls, 1) == 500) {
 		fprintf(stderr, "my free list looks odd\n");
-		*(volatile int *)(uintptr_t)8 = 1;
+		*nowhere = 1;
 	}
 	return broken_bump(pool, type, bytes, POOL_ALIGNMENT, 0);
 }
