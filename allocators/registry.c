@@ -22,6 +22,7 @@
 const struct pool_backend *const builtin_backends[] = {
 	&null_backend,
 	&nt_pool_backend,
+	&magazine_backend,
 	&vmem_backend,
 	&tlsf_backend,
 	NULL,

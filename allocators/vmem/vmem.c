@@ -266,6 +266,18 @@ static struct vmem_segment *span_add(struct vmem *arena, void *start, size_t byt
 	return span->next;
 }
 
+static void *span_take(const struct vmem *arena, size_t bytes, size_t alignment)
+{
+	const struct vmem_config *config = &arena->config;
+	void *run = page_source_take(config->source, bytes, alignment);
+
+	if (run && config->imported && config->imported(config->imported_arg, run, bytes) != 0) {
+		page_source_give(config->source, run, bytes);
+		return NULL;
+	}
+	return run;
+}
+
 /*
  * Takes a span in which the request fits, however it lies: no lock held. Spans grow with the arena, by a
  * 16th, so that their number stays in the hundreds; under a tight limit as little as will do is taken.
@@ -284,11 +296,11 @@ static void *span_import(const struct vmem *arena, const struct vmem_request *re
 		wanted = arena->config.import_bytes;
 	wanted = page_source_round_up(source, wanted);
 	*bytes = wanted > least ? wanted : least;
-	run = page_source_take(source, *bytes, request->alignment);
+	run = span_take(arena, *bytes, request->alignment);
 	if (run || *bytes == least)
 		return run;
 	*bytes = least;
-	return page_source_take(source, least, request->alignment);
+	return span_take(arena, least, request->alignment);
 }
 
 /* Called and left with the lock held, which is dropped meanwhile. */
@@ -419,17 +431,42 @@ size_t vmem_segment_bytes(struct vmem *arena, uintptr_t start)
 	return bytes;
 }
 
+/* An idle span off the books, or NULL. Under the lock. */
+static void *idle_remove(struct vmem *arena, size_t *bytes)
+{
+	struct vmem_segment *segment;
+
+	if (arena->idle_bytes == 0)
+		return NULL;
+	for (segment = arena->anchor.next; segment != &arena->anchor; segment = segment->next) {
+		if (segment->kind == VMEM_FREE && vmem_is_idle(segment)) {
+			void *run = (void *)segment->start;
+
+			*bytes = segment->bytes;
+			span_remove(arena, segment);
+			return run;
+		}
+	}
+	return NULL;
+}
+
+void vmem_reap(struct vmem *arena)
+{
+	size_t bytes = 0;
+	void *run;
+
+	do {
+		spinlock_acquire(&arena->lock);
+		run = idle_remove(arena, &bytes);
+		spinlock_release(&arena->lock);
+		if (run)
+			page_source_give(arena->config.source, run, bytes);
+	} while (run);
+}
+
 void vmem_trim(struct vmem *arena)
 {
-	struct vmem_segment *segment, *next;
-
-	for (segment = arena->anchor.next; segment != &arena->anchor; segment = next) {
-		next = segment->next;
-		if (segment->kind != VMEM_FREE || !vmem_is_idle(segment))
-			continue;
-		page_source_give(arena->config.source, (void *)segment->start, segment->bytes);
-		span_remove(arena, segment);
-	}
+	vmem_reap(arena);
 	spares_drain(arena, 0);
 	vmem_hash_shrink(arena);
 }

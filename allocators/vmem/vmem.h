@@ -52,6 +52,9 @@ struct vmem_config {
 	enum vmem_fit fit;
 	size_t import_bytes; /* least that is asked of the source at a time */
 	size_t retain_bytes; /* spans that are free as a whole are kept up to this */
+	/* Told of each span before it is used, without the lock; may be NULL. Not 0: the span is refused. */
+	int (*imported)(void *arg, const void *run, size_t bytes);
+	void *imported_arg;
 };
 
 struct vmem {
@@ -93,6 +96,8 @@ bool vmem_free(struct vmem *arena, uintptr_t start);
 /* Length of the segment that starts at `start`; 0 if there is none. */
 size_t vmem_segment_bytes(struct vmem *arena, uintptr_t start);
 
+/* Returns every idle span. Thread-safe; walks the whole arena. */
+void vmem_reap(struct vmem *arena);
 /* Returns idle spans, spare tags and most of an oversized table. Quiescent. */
 void vmem_trim(struct vmem *arena);
 /* Bytes committed by the arena itself: spans and table. */

@@ -1,0 +1,309 @@
+/*
+ * Magazines: Bonwick and Adams, "Magazines and Vmem" (USENIX 2001), section 3.
+ *
+ * A processor's slot in a cache has a loaded magazine and the previous one, which is full or empty: M rounds
+ * can be taken or put before the slot goes to the depot, wherever in the two it starts, so that an
+ * allocation and a free in turn never touch it. The depot has lists of full and of empty magazines. A full one goes
+ * from a processor that frees to one that allocates without its rounds being looked at.
+ *
+ * Magazines start by the object's size, as FreeBSD's UMA sizes its buckets, and grow when the depot's lock is
+ * contended, as in the paper. A magazine that became empty and has not the present size is replaced.
+ */
+#include "magazine.h"
+
+/* ---- magazines ---- */
+
+static void magazine_release(struct slab_cache *cache, struct magazine *magazine)
+{
+	records_free(&cache->pool->magazines[magazine->size], magazine);
+}
+
+/* Releases a list; the rounds of full ones go back to their slabs. */
+static void magazines_release(struct slab_cache *cache, struct magazine *magazine)
+{
+	struct magazine *next;
+
+	for (; magazine; magazine = next) {
+		next = magazine->next;
+		slab_give(cache, magazine->round, magazine->rounds);
+		magazine_release(cache, magazine);
+	}
+}
+
+static struct magazine *magazine_make(struct slab_cache *cache)
+{
+	const uint16_t size = atomic_load_explicit(&cache->size, memory_order_relaxed);
+	struct magazine *magazine = records_alloc(&cache->pool->magazines[size]);
+
+	if (magazine) {
+		magazine->rounds = 0;
+		magazine->size = size;
+		magazine->capacity = magazine_rounds[size];
+	}
+	return magazine;
+}
+
+static struct magazine *list_pop(struct magazine **list, size_t *count, size_t *least)
+{
+	struct magazine *magazine = *list;
+
+	if (!magazine)
+		return NULL;
+	*list = magazine->next;
+	if (--*count < *least)
+		*least = *count;
+	return magazine;
+}
+
+static void list_push(struct magazine **list, size_t *count, struct magazine *magazine)
+{
+	magazine->next = *list;
+	*list = magazine;
+	++*count;
+}
+
+/* ---- the depot ---- */
+
+/*
+ * After an interval: magazines that lay there all the time are no part of the working set and go; contention
+ * makes new magazines larger. The paper does the first each 15 seconds; here it is a number of visits,
+ * which repeats from run to run. What is to be released is added to `*list`.
+ */
+static void depot_look(struct slab_cache *cache, struct magazine **list)
+{
+	const struct magazine_setup *setup = &cache->pool->setup;
+
+	for (size_t i = cache->full_min; i > 0; i--) {
+		struct magazine *magazine = list_pop(&cache->full, &cache->full_count,
+						     &cache->full_min);
+
+		magazine->next = *list;
+		*list = magazine;
+		cache->reaped++;
+	}
+	for (size_t i = cache->empty_min; i > 0; i--) {
+		struct magazine *magazine = list_pop(&cache->empty, &cache->empty_count,
+						     &cache->empty_min);
+
+		magazine->next = *list;
+		*list = magazine;
+		cache->reaped++;
+	}
+	if (cache->contended > setup->contention && cache->size < cache->size_max) {
+		atomic_store_explicit(&cache->size, (uint16_t)(cache->size + 1),
+				      memory_order_relaxed);
+		cache->full_max = depot_room(cache);
+		cache->grown++;
+	}
+	cache->full_min = cache->full_count;
+	cache->empty_min = cache->empty_count;
+	cache->visits = cache->contended = 0;
+}
+
+static void depot_enter(struct slab_cache *cache)
+{
+	if (spinlock_acquire(&cache->depot_lock))
+		cache->contended++;
+	cache->visits++;
+}
+
+static void depot_leave(struct slab_cache *cache)
+{
+	struct magazine *list = NULL;
+
+	if (__builtin_expect(cache->visits >= cache->pool->setup.interval, 0))
+		depot_look(cache, &list);
+	spinlock_release(&cache->depot_lock);
+	magazines_release(cache, list);
+}
+
+/* Leaves an empty magazine (or NULL) and takes a full one, or NULL and leaves nothing. */
+static struct magazine *depot_take_full(struct slab_cache *cache, struct magazine *empty)
+{
+	struct magazine *full;
+
+	depot_enter(cache);
+	full = list_pop(&cache->full, &cache->full_count, &cache->full_min);
+	if (!full) {
+		cache->misses++;
+	} else {
+		cache->full_loads++;
+		if (empty && empty->size == cache->size) {
+			empty->rounds = 0;
+			list_push(&cache->empty, &cache->empty_count, empty);
+			empty = NULL;
+		}
+	}
+	depot_leave(cache);
+	if (full && empty)
+		magazine_release(cache, empty);
+	return full;
+}
+
+/* An empty magazine of the present size from the list, or NULL. */
+static struct magazine *empty_pop(struct slab_cache *cache, struct magazine **outgrown)
+{
+	struct magazine *empty;
+
+	while ((empty = list_pop(&cache->empty, &cache->empty_count, &cache->empty_min)) &&
+	       empty->size != cache->size) {
+		empty->next = *outgrown;
+		*outgrown = empty;
+	}
+	return empty;
+}
+
+/*
+ * Leaves a full magazine (or NULL) and takes an empty one. NULL, and the full one is still the caller's, when
+ * there is no memory for one. Where the depot has no room the full one is emptied into the slabs.
+ */
+static struct magazine *depot_take_empty(struct slab_cache *cache, struct magazine *full)
+{
+	struct magazine *empty, *outgrown = NULL, *made = NULL;
+	bool kept = false;
+
+	depot_enter(cache);
+	empty = empty_pop(cache, &outgrown);
+	if (!empty) {
+		spinlock_release(&cache->depot_lock);
+		made = magazine_make(cache);
+		spinlock_acquire(&cache->depot_lock);
+		empty = made;
+	}
+	if (empty) {
+		cache->empty_loads++;
+		kept = full && cache->full_count < cache->full_max;
+		if (kept)
+			list_push(&cache->full, &cache->full_count, full);
+		cache->overflows += full && !kept;
+	}
+	depot_leave(cache);
+	magazines_release(cache, outgrown);
+	if (empty && full && !kept) {
+		full->next = NULL;
+		magazines_release(cache, full);
+	}
+	return empty;
+}
+
+void depot_flush(struct slab_cache *cache)
+{
+	struct magazine *full, *empty;
+
+	spinlock_acquire(&cache->depot_lock);
+	full = cache->full;
+	empty = cache->empty;
+	cache->full = cache->empty = NULL;
+	cache->full_count = cache->full_min = cache->empty_count = cache->empty_min = 0;
+	spinlock_release(&cache->depot_lock);
+	magazines_release(cache, full);
+	magazines_release(cache, empty);
+	slab_reap(cache, 0);
+}
+
+/* ---- a processor's slot ---- */
+
+static void slot_swap(struct magazine_slot *slot)
+{
+	struct magazine *magazine = slot->previous;
+	const uint32_t rounds = slot->previous_rounds;
+
+	slot->previous = slot->loaded;
+	slot->previous_rounds = slot->rounds;
+	slot->loaded = magazine;
+	slot->rounds = rounds;
+	slot->capacity = magazine ? magazine->capacity : 0;
+	slot->swaps++;
+}
+
+static void slot_load(struct magazine_slot *slot, struct magazine *magazine, uint32_t rounds)
+{
+	slot->previous = slot->loaded;
+	slot->previous_rounds = slot->rounds;
+	slot->loaded = magazine;
+	slot->rounds = rounds;
+	slot->capacity = magazine->capacity;
+}
+
+static void *slot_pop(struct magazine_slot *slot)
+{
+	slot->allocations++;
+	return slot->loaded->round[--slot->rounds];
+}
+
+/*
+ * No full magazine anywhere: the loaded one is filled by half from the slabs, as UMA fills a bucket; the
+ * paper takes one object. Half of it stays free for what is freed next.
+ */
+static void *slot_fill(struct slab_cache *cache, struct magazine_slot *slot)
+{
+	void *object;
+
+	if (!slot->loaded) {
+		slot->loaded = magazine_make(cache);
+		slot->capacity = slot->loaded ? slot->loaded->capacity : 0;
+	}
+	if (!slot->loaded) {
+		slot->allocations++;
+		return slab_take(cache, &object, 1) ? object : NULL;
+	}
+	slot->rounds = slab_take(cache, slot->loaded->round, (slot->capacity + 1) / 2);
+	if (slot->rounds)
+		return slot_pop(slot);
+	slot->allocations++;
+	return NULL;
+}
+
+void *depot_alloc(struct slab_cache *cache, struct magazine_slot *slot)
+{
+	struct magazine *full;
+
+	if (slot->previous_rounds) {
+		slot_swap(slot);
+		return slot_pop(slot);
+	}
+	if (cache->full_max) {
+		full = depot_take_full(cache, slot->previous);
+		if (full) {
+			slot_load(slot, full, full->rounds);
+			return slot_pop(slot);
+		}
+	}
+	return slot_fill(cache, slot);
+}
+
+void depot_free(struct slab_cache *cache, struct magazine_slot *slot, void *object)
+{
+	struct magazine *empty;
+
+	slot->frees++;
+	if (slot->previous && slot->previous_rounds == 0) {
+		slot_swap(slot);
+	} else {
+		if (slot->previous)
+			slot->previous->rounds = slot->previous_rounds;
+		empty = depot_take_empty(cache, slot->previous);
+		if (!empty) {
+			slab_give(cache, &object, 1);
+			return;
+		}
+		slot_load(slot, empty, 0);
+	}
+	slot->loaded->round[slot->rounds++] = object;
+}
+
+void slot_flush(struct slab_cache *cache, struct magazine_slot *slot)
+{
+	if (slot->loaded) {
+		slot->loaded->rounds = slot->rounds;
+		slot->loaded->next = NULL;
+		magazines_release(cache, slot->loaded);
+	}
+	if (slot->previous) {
+		slot->previous->rounds = slot->previous_rounds;
+		slot->previous->next = NULL;
+		magazines_release(cache, slot->previous);
+	}
+	slot->loaded = slot->previous = NULL;
+	slot->rounds = slot->capacity = slot->previous_rounds = 0;
+}
