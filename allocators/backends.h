@@ -9,5 +9,6 @@ extern const struct pool_backend null_backend;
 extern const struct pool_backend magazine_backend;
 extern const struct pool_backend vmem_backend;
 extern const struct pool_backend tlsf_backend;
+extern const struct pool_backend segment_heap_backend;
 
 #endif

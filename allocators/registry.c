@@ -25,6 +25,7 @@ const struct pool_backend *const builtin_backends[] = {
 	&magazine_backend,
 	&vmem_backend,
 	&tlsf_backend,
+	&segment_heap_backend,
 	NULL,
 };
 

@@ -1,0 +1,348 @@
+/* What a quiescent heap looks like from outside: the ranges of walk, and the counters. */
+#include "segment_heap.h"
+
+struct walk {
+	struct pool *pool;
+	const struct sh_heap *heap;
+	pool_visit visit;
+	void *arg;
+};
+
+static int visit_plain(const struct walk *walk, const void *start, size_t bytes,
+		       enum pool_range_kind kind)
+{
+	struct pool_range range = {
+		.start = start,
+		.bytes = bytes,
+		.kind = kind,
+		.type = walk->heap ? walk->heap->type : POOL_NONPAGED,
+	};
+
+	return bytes ? walk->visit(walk->arg, &range) : 0;
+}
+
+static int visit_used(const struct walk *walk, const void *start, size_t bytes, unsigned header,
+		      uint32_t tag)
+{
+	struct pool_range range = {
+		.start = start,
+		.bytes = bytes,
+		.kind = POOL_RANGE_USED,
+		.type = walk->heap->type,
+		.tag = tag,
+		.header_bytes = header,
+		.block = (const char *)start + header,
+	};
+
+	return walk->visit(walk->arg, &range);
+}
+
+/* ---- LFH ---- */
+
+static int walk_lfh_block(const struct walk *walk, const struct lfh_subsegment *subsegment,
+			  unsigned word, unsigned bit)
+{
+	const struct sh_header *header = lfh_header_at(subsegment, word, bit);
+
+	if (subsegment->bits[word] >> bit & 1)
+		return visit_plain(walk, header, subsegment->stride, POOL_RANGE_FREE);
+	if ((header->kind & ~1u) == SH_REMOTE)
+		return visit_plain(walk, header, subsegment->stride, POOL_RANGE_CACHED);
+	return visit_used(walk, header, subsegment->stride, SH_HEADER_BYTES, header->tag);
+}
+
+static int walk_lfh(const struct walk *walk, const struct lfh_subsegment *subsegment)
+{
+	unsigned per_page = POOL_OS_PAGE / subsegment->stride;
+	size_t head = sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
+	int error = 0;
+
+	for (unsigned page = 0; page < subsegment->pages && !error; page++) {
+		const char *start = (const char *)subsegment + (size_t)page * POOL_OS_PAGE;
+		size_t stride = subsegment->stride;
+		unsigned block = page ? 0 : (unsigned)((head + stride - 1) / stride);
+
+		if (block > per_page)
+			block = per_page;
+		error = visit_plain(walk, start, block * stride, POOL_RANGE_METADATA);
+		for (; block < per_page && !error; block++) {
+			unsigned second = block >= subsegment->word_blocks;
+
+			error = walk_lfh_block(walk, subsegment,
+					       (page << subsegment->page_shift) + second,
+					       block - second * subsegment->word_blocks);
+		}
+		/* The end of a page is too short for a block and never used. */
+		if (!error)
+			error = visit_plain(walk, start + per_page * stride,
+					    POOL_OS_PAGE - per_page * stride, POOL_RANGE_METADATA);
+	}
+	return error;
+}
+
+/* ---- VS ---- */
+
+static int walk_chunk(const struct walk *walk, const struct vs_chunk *chunk,
+		      const struct vs_sizes *sizes)
+{
+	size_t bytes = (size_t)sizes->units * SH_UNIT_BYTES;
+	unsigned kind;
+
+	if (sizes->state == VS_FREE)
+		return visit_plain(walk, chunk, bytes, POOL_RANGE_FREE);
+	if (sizes->state == VS_BIG)
+		return visit_used(walk, chunk, bytes, VS_CHUNK_BYTES, chunk->tag);
+	kind = chunk->header.kind & ~1u;
+	if (kind == SH_VS)
+		return visit_used(walk, chunk, bytes, VS_SMALL_BYTES, chunk->header.tag);
+	return visit_plain(walk, chunk, bytes,
+			   kind == SH_INTERNAL ? POOL_RANGE_METADATA : POOL_RANGE_CACHED);
+}
+
+static int walk_vs(const struct walk *walk, const struct vs_subsegment *subsegment, size_t bytes)
+{
+	const char *at = (const char *)subsegment + sizeof(*subsegment);
+	const char *end = at + (size_t)subsegment->units * SH_UNIT_BYTES;
+	int error = visit_plain(walk, subsegment, sizeof(*subsegment), POOL_RANGE_METADATA);
+
+	while (at < end && !error) {
+		const struct vs_chunk *chunk = (const void *)at;
+		struct vs_sizes sizes;
+
+		/* A heap that fails check is walked as far as it makes sense. */
+		if (!vs_decode(walk->pool, chunk, &sizes))
+			return visit_plain(walk, at, (size_t)(end - at), POOL_RANGE_METADATA);
+		error = walk_chunk(walk, chunk, &sizes);
+		at += (size_t)sizes.units * SH_UNIT_BYTES;
+	}
+	return error ? error
+		     : visit_plain(walk, end, (size_t)((const char *)subsegment + bytes - end),
+				   POOL_RANGE_METADATA);
+}
+
+/* ---- segments ---- */
+
+/* The committed parts of a free range: wholly free pool pages, and what shares one. */
+static int walk_free(const struct walk *walk, const struct seg_context *context,
+		     const struct seg_segment *segment, unsigned first, unsigned units)
+{
+	unsigned step = context->granule_units, end = first + units;
+	int error = 0;
+
+	for (unsigned unit = first, next; unit < end && !error; unit = next) {
+		bool is_whole = unit % step == 0 && unit + step <= end;
+
+		next = is_whole ? unit + step : (unit / step + 1) * step;
+		if (next > end)
+			next = end;
+		if (segment->descriptors[unit].committed)
+			error = visit_plain(walk, seg_unit_address(context, segment, unit),
+					    (size_t)(next - unit) << context->unit_shift,
+					    is_whole ? POOL_RANGE_FREE_PAGES : POOL_RANGE_FREE);
+	}
+	return error;
+}
+
+static int walk_range(const struct walk *walk, const struct seg_context *context,
+		      const struct seg_segment *segment, unsigned unit)
+{
+	const struct seg_descriptor *first = &segment->descriptors[unit];
+	char *start = seg_unit_address(context, segment, unit);
+	size_t bytes = (size_t)first->units << context->unit_shift;
+
+	switch (first->kind) {
+	case SEG_PAGES:
+		return visit_used(walk, start, bytes, 0, first->block.tag);
+	case SEG_VS:
+		return walk_vs(walk, (const void *)start, bytes);
+	case SEG_LFH:
+		return walk_lfh(walk, (const void *)start);
+	default:
+		return walk_free(walk, context, segment, unit, first->units);
+	}
+}
+
+static int walk_segment(const struct walk *walk, const struct seg_context *context,
+			const struct seg_segment *segment)
+{
+	size_t head = (size_t)context->first_unit << context->unit_shift;
+	int error = visit_plain(walk, segment,
+				head < context->header_bytes ? head : context->header_bytes,
+				POOL_RANGE_METADATA);
+	unsigned unit = context->first_unit;
+
+	while (unit < SEG_UNITS && !error) {
+		error = walk_range(walk, context, segment, unit);
+		unit += segment->descriptors[unit].units;
+	}
+	return error;
+}
+
+static int walk_heap(struct walk *walk, struct sh_heap *heap)
+{
+	int error = 0;
+
+	walk->heap = heap;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct seg_context *context = &heap->segments[i];
+
+		for (const struct sh_links *at = context->segments.next;
+		     at != &context->segments && !error; at = at->next)
+			error = walk_segment(walk, context,
+					     SH_CONTAINER(at, struct seg_segment, links));
+	}
+	for (struct rb_node *at = rb_end(&heap->large.blocks, 0); at && !error;
+	     at = rb_step(at, 1)) {
+		const struct large_block *block = SH_CONTAINER(at, struct large_block, node);
+
+		error = visit_used(walk, block->start, block->bytes, 0, block->tag);
+	}
+	return error;
+}
+
+int sh_walk(struct pool *pool, pool_visit visit, void *arg)
+{
+	struct walk walk = { .pool = pool, .visit = visit, .arg = arg };
+	int error = visit_plain(&walk, pool, pool->control_committed, POOL_RANGE_METADATA);
+
+	for (unsigned type = 0; type < POOL_TYPES && !error; type++)
+		error = walk_heap(&walk, &pool->heaps[type]);
+	return error;
+}
+
+/* ---- counters ---- */
+
+struct totals {
+	uint64_t lfh, remote, lookaside_hits, lookaside_misses, lookaside_refused;
+	uint64_t rebalances, depth_changes, drained, activations;
+	uint64_t vs_allocations, vs_frees, vs_splits, vs_merges, vs_flushes, vs_subsegments;
+	uint64_t vs_returned, range_splits, range_merges, commits, decommits, committed,
+		decommitted;
+	uint64_t segments, segments_given, large, acquisitions, contentions;
+};
+
+static void add_lock(struct totals *totals, const struct spinlock *lock)
+{
+	totals->acquisitions += lock->acquisitions;
+	totals->contentions += lock->contentions;
+}
+
+static void add_lookasides(struct totals *totals, const struct sh_lookasides *lookasides)
+{
+	for (unsigned i = 0; i < SH_LOOKASIDES; i++) {
+		const struct sh_lookaside *list = &lookasides->lists[i];
+
+		totals->lookaside_hits += list->allocates - list->misses;
+		totals->lookaside_misses += list->misses;
+		totals->lookaside_refused += list->frees_refused;
+		if (lookasides->list_locks)
+			add_lock(totals, &lookasides->list_locks[i]);
+	}
+	totals->rebalances += lookasides->rebalances;
+	totals->depth_changes += lookasides->depth_changes;
+	totals->drained += lookasides->drained;
+	add_lock(totals, &lookasides->lock);
+}
+
+static void add_slots(struct totals *totals, const struct pool *pool, const struct lfh_slot *slots)
+{
+	for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
+		totals->lfh += slots[bucket].allocations;
+		add_lock(totals, &slots[bucket].lock);
+	}
+}
+
+static void add_context(struct totals *totals, const struct seg_context *context)
+{
+	totals->range_splits += context->splits;
+	totals->range_merges += context->merges;
+	totals->commits += context->commits;
+	totals->decommits += context->decommits;
+	totals->committed += context->bytes_committed / POOL_OS_PAGE;
+	totals->decommitted += context->bytes_given / POOL_OS_PAGE;
+	totals->segments += context->segments_taken;
+	totals->segments_given += context->segments_given;
+	add_lock(totals, &context->lock);
+}
+
+static void add_heap(struct totals *totals, const struct pool *pool, const struct sh_heap *heap)
+{
+	const struct vs_context *vs = &heap->vs;
+
+	totals->activations += atomic_load_explicit(&heap->activations, memory_order_relaxed);
+	totals->vs_allocations += vs->allocations;
+	totals->vs_frees += vs->frees;
+	totals->vs_splits += vs->splits;
+	totals->vs_merges += vs->merges;
+	totals->vs_flushes += vs->flushes;
+	totals->vs_subsegments += vs->subsegments_taken;
+	totals->vs_returned += vs->subsegments_given;
+	totals->large += heap->large.allocations;
+	add_lock(totals, &vs->lock);
+	add_lock(totals, &heap->large.lock);
+	add_context(totals, &heap->segments[0]);
+	add_context(totals, &heap->segments[1]);
+	add_lookasides(totals, &heap->shared_lookasides);
+	add_slots(totals, pool, heap->shared_slots);
+}
+
+static struct totals totals_of(const struct pool *pool)
+{
+	struct totals totals = { 0 };
+
+	for (unsigned type = 0; type < POOL_TYPES; type++)
+		add_heap(&totals, pool, &pool->heaps[type]);
+	for (unsigned i = 0; i < pool->processor_count; i++) {
+		const struct sh_processor *processor = &pool->processors[i];
+
+		totals.remote += processor->remote_frees;
+		for (unsigned type = 0; type < POOL_TYPES; type++) {
+			add_lookasides(&totals, &processor->lookasides[type]);
+			add_slots(&totals, pool, processor->slots[type]);
+		}
+	}
+	add_lock(&totals, &pool->control_lock);
+	return totals;
+}
+
+void sh_counters(struct pool *pool, pool_counter_visit visit, void *arg)
+{
+	struct totals t = totals_of(pool);
+	const struct {
+		const char *name, *help;
+		uint64_t value;
+	} counters[] = {
+		{ "lfh_allocs", "blocks from the low-fragmentation heap", t.lfh },
+		{ "lfh_remote_frees", "its blocks freed by another than the slot's owner",
+		  t.remote },
+		{ "lfh_activations", "buckets that became active", t.activations },
+		{ "lookaside_hits", "allocations served by a lookaside list", t.lookaside_hits },
+		{ "lookaside_misses", "allocations that found their list empty",
+		  t.lookaside_misses },
+		{ "lookaside_overflows", "frees that found their list full", t.lookaside_refused },
+		{ "rebalances", "times the lists' depths were set anew", t.rebalances },
+		{ "depth_changes", "depths that a re-balancing changed", t.depth_changes },
+		{ "lookaside_drained", "blocks freed from lists that became shorter", t.drained },
+		{ "vs_allocs", "chunks allocated", t.vs_allocations },
+		{ "vs_frees", "chunks freed", t.vs_frees },
+		{ "vs_splits", "chunks cut in two", t.vs_splits },
+		{ "vs_merges", "neighbouring chunks merged", t.vs_merges },
+		{ "vs_batches", "batches of delayed frees", t.vs_flushes },
+		{ "vs_subsegments", "variable-size subsegments taken", t.vs_subsegments },
+		{ "vs_subsegments_returned", "... and given back", t.vs_returned },
+		{ "range_splits", "page ranges cut in two", t.range_splits },
+		{ "range_merges", "neighbouring page ranges merged", t.range_merges },
+		{ "commits", "commits of page ranges, segments' heads aside", t.commits },
+		{ "decommits", "decommits of page ranges", t.decommits },
+		{ "pages_taken", "pages of 4 KiB committed by them", t.committed },
+		{ "pages_returned", "pages of 4 KiB decommitted", t.decommitted },
+		{ "segments", "segments taken", t.segments },
+		{ "segments_returned", "segments given back", t.segments_given },
+		{ "large_allocs", "blocks beyond a segment's reach", t.large },
+		{ "lock_acquisitions", "acquisitions of any lock", t.acquisitions },
+		{ "lock_contentions", "acquisitions that had to wait", t.contentions },
+	};
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
+		visit(arg, counters[i].name, counters[i].help, counters[i].value);
+}

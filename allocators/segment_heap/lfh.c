@@ -1,0 +1,303 @@
+/*
+ * The low-fragmentation heap: buckets of one block size, activated by use.
+ *
+ *     subsegment: 1 to 16 OS pages from the back end
+ *     |head, bitmap|block|block|..:|block|block|block|..:|  ...        .. : end of a page, too short
+ *      bits[0] -> page 0           bits[1] -> page 1               for a block
+ *
+ * Activation. While a bucket is not active its requests are served by the variable-size layer, which
+ * counts them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row
+ * were for this bucket, the next one goes to the LFH.
+ *
+ * Placement is random: the search for a free block begins at a random page, and there at a random
+ * block, and takes the first free one from there. The numbers are a table of a processor's own,
+ * drawn from the seed at create, used in turn: the same seed and the same calls, the same places.
+ *
+ * Slots. A slot is where a processor allocates the blocks of a bucket: an active subsegment, and a
+ * list of others with free blocks. With lfh_slots=processor every processor has its own from the
+ * start. With lfh_slots=contention, as in Windows, all share one under its lock until
+ * `lfh_contention` acquisitions had to wait; then each allocates from its own.
+ *
+ * Concurrency. A subsegment belongs to its slot for life, and only the slot's owner (or who holds a
+ * shared slot's lock) reads or writes its bitmap: no interlocked operation to allocate, none to free
+ * where it was allocated. Windows changes the bitmap with interlocked operations from everywhere.
+ * Here a processor that frees another's block pushes it on the slot's list of remote frees, one
+ * compare-and-swap on a line that the owner does not touch; the owner takes the whole list when its
+ * active subsegment is exhausted, before any other, and sets the bits. The slot lives as long as the
+ * pool, and a subsegment at least as long as a block of it that is not back, so who pushes touches
+ * nothing that can vanish.
+ *
+ * Bounds. Allocation: two words are searched, whatever the subsegment's size. Subsegments of a slot
+ * double, 1 to 16 pages, from the second on. A slot keeps one empty subsegment besides the active
+ * one. What was freed remotely waits until its owner allocates from that bucket again, or trim.
+ */
+#include <string.h>
+
+#include "segment_heap.h"
+
+/* Blocks that the first subsegment of a slot should have. */
+#define LFH_FIRST_BLOCKS 16u
+
+uint64_t lfh_signature(const struct pool *pool, const struct lfh_subsegment *subsegment)
+{
+	return pool->cookie ^ (uintptr_t)subsegment;
+}
+
+/* ---- activation ---- */
+
+void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row)
+{
+	const struct sh_options *options = &heap->pool->options;
+	struct lfh_bucket *state = &heap->buckets[bucket];
+	int32_t live = 1 + atomic_fetch_add_explicit(&state->live, 1, memory_order_relaxed);
+
+	if (!options->lfh || atomic_load_explicit(&state->is_active, memory_order_relaxed))
+		return;
+	if (live < (int32_t)options->lfh_live && row < options->lfh_row)
+		return;
+	if (!atomic_exchange_explicit(&state->is_active, true, memory_order_relaxed))
+		atomic_fetch_add_explicit(&heap->activations, 1, memory_order_relaxed);
+}
+
+void lfh_note_free(struct sh_heap *heap, unsigned bucket)
+{
+	atomic_fetch_sub_explicit(&heap->buckets[bucket].live, 1, memory_order_relaxed);
+}
+
+/* ---- subsegments ---- */
+
+void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_processor *owner,
+		   enum pool_type type, unsigned bucket)
+{
+	unsigned stride = (unsigned)sh_bucket_bytes(bucket) + SH_HEADER_BYTES;
+	unsigned most = (unsigned)(pool->options.lfh_subsegment / POOL_OS_PAGE);
+	unsigned pages = (LFH_FIRST_BLOCKS * stride + POOL_OS_PAGE - 1) / POOL_OS_PAGE;
+
+	slot->owner = owner;
+	slot->type = type;
+	slot->bucket = (uint8_t)bucket;
+	slot->stride = (uint16_t)stride;
+	slot->next_pages = (uint8_t)(pages < most ? pages : most);
+	sh_links_init(&slot->partial);
+}
+
+/* Sets the bits of the blocks that fit into one page behind the first `taken` bytes. */
+static void page_set_up(struct lfh_subsegment *subsegment, unsigned page, size_t taken)
+{
+	unsigned stride = subsegment->stride, per_page = POOL_OS_PAGE / stride;
+
+	for (unsigned block = (unsigned)((taken + stride - 1) / stride); block < per_page;
+	     block++) {
+		unsigned word = page << subsegment->page_shift, bit = block;
+
+		if (bit >= subsegment->word_blocks) {
+			bit -= subsegment->word_blocks;
+			word++;
+		}
+		subsegment->bits[word] |= 1ull << bit;
+		subsegment->available |= 1ull << word;
+		subsegment->block_count++;
+	}
+}
+
+/* The slot's new active subsegment, or NULL when the page source refuses. */
+static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_slot *slot)
+{
+	struct sh_heap *heap = &pool->heaps[slot->type];
+	size_t bytes = seg_round_up(heap, (size_t)slot->next_pages * POOL_OS_PAGE);
+	struct lfh_subsegment *subsegment = seg_alloc(heap, bytes, SEG_LFH, 0);
+	unsigned per_page = POOL_OS_PAGE / slot->stride;
+	size_t head;
+
+	if (!subsegment)
+		return NULL;
+	memset(subsegment, 0, sizeof(*subsegment) + LFH_WORDS_MAX * sizeof(uint64_t));
+	subsegment->signature = lfh_signature(pool, subsegment);
+	subsegment->owner = slot->owner;
+	subsegment->slot = slot;
+	subsegment->stride = slot->stride;
+	subsegment->pages = (uint8_t)(bytes / POOL_OS_PAGE);
+	subsegment->page_shift = per_page > 64;
+	subsegment->word_blocks = (uint8_t)(subsegment->page_shift ? (per_page + 1) / 2 : per_page);
+	subsegment->words = (uint8_t)(subsegment->pages << subsegment->page_shift);
+	head = sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
+	for (unsigned page = 0; page < subsegment->pages; page++)
+		page_set_up(subsegment, page, page ? 0 : head);
+	subsegment->free_count = subsegment->block_count;
+	subsegment->state = LFH_ACTIVE;
+	if (++slot->subsegments > 1 &&
+	    slot->next_pages * 2 * POOL_OS_PAGE <= pool->options.lfh_subsegment)
+		slot->next_pages = (uint8_t)(slot->next_pages * 2);
+	return subsegment;
+}
+
+static void subsegment_release(struct pool *pool, struct lfh_subsegment *subsegment)
+{
+	struct lfh_slot *slot = subsegment->slot;
+
+	slot->subsegments--;
+	seg_free(&pool->heaps[slot->type], subsegment);
+}
+
+/* A free block came to a subsegment that is not the active one: it may be of use again, or of none. */
+static void settle(struct pool *pool, struct lfh_subsegment *subsegment)
+{
+	struct lfh_slot *slot = subsegment->slot;
+
+	if (subsegment->state == LFH_FULL) {
+		subsegment->state = LFH_PARTIAL;
+		sh_links_append(&slot->partial, &subsegment->links);
+	}
+	if (subsegment->free_count < subsegment->block_count)
+		return;
+	if (!slot->empties) {
+		slot->empties = 1;
+		return;
+	}
+	sh_links_remove(&subsegment->links);
+	subsegment_release(pool, subsegment);
+}
+
+void lfh_settle(struct lfh_subsegment *subsegment)
+{
+	settle(subsegment->owner->pool, subsegment);
+}
+
+/* Sets a block's bit. By the owner, or under a shared slot's lock. */
+static void block_return(struct pool *pool, struct lfh_subsegment *subsegment,
+			 struct sh_header *header)
+{
+	unsigned word = header->index / 64;
+
+	header->kind = SH_FREE;
+	subsegment->bits[word] |= 1ull << header->index % 64;
+	subsegment->available |= 1ull << word;
+	subsegment->free_count++;
+	if (subsegment->state != LFH_ACTIVE)
+		settle(pool, subsegment);
+}
+
+/* Takes in what others freed. */
+static void drain(struct pool *pool, struct lfh_slot *slot)
+{
+	void *block;
+
+	if (!atomic_load_explicit(&slot->remote, memory_order_relaxed))
+		return;
+	block = atomic_exchange_explicit(&slot->remote, NULL, memory_order_acquire);
+	while (block) {
+		struct sh_header *header = sh_header_of(block);
+
+		block = *(void **)block;
+		block_return(pool, lfh_subsegment_of(header), header);
+	}
+}
+
+/* Makes sure that the active subsegment has a free block; false when the page source refuses. */
+static bool slot_refill(struct pool *pool, struct lfh_slot *slot)
+{
+	drain(pool, slot);
+	if (slot->active && slot->active->available)
+		return true;
+	if (slot->active)
+		slot->active->state = LFH_FULL;
+	slot->active = NULL;
+	if (slot->partial.next != &slot->partial) {
+		slot->active = SH_CONTAINER(slot->partial.next, struct lfh_subsegment, links);
+		sh_links_remove(&slot->active->links);
+		if (slot->active->free_count == slot->active->block_count)
+			slot->empties = 0;
+		slot->active->state = LFH_ACTIVE;
+		return true;
+	}
+	slot->active = subsegment_create(pool, slot);
+	return slot->active != NULL;
+}
+
+/* ---- allocation and free, the slow ways ---- */
+
+static void *shared_alloc(struct pool *pool, struct sh_processor *processor, struct lfh_slot *slot,
+			  struct lfh_bucket *state, uint32_t tag)
+{
+	void *block = NULL;
+	uint64_t contentions;
+
+	spinlock_acquire(&slot->lock);
+	if ((slot->active && slot->active->available) || slot_refill(pool, slot)) {
+		block = lfh_take(slot->active, processor, slot->type, tag);
+		slot->allocations++;
+	}
+	contentions = slot->lock.contentions;
+	spinlock_release(&slot->lock);
+	if (contentions >= pool->options.lfh_contention)
+		atomic_store_explicit(&state->is_spread, true, memory_order_relaxed);
+	return block;
+}
+
+void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum pool_type type,
+		     unsigned bucket, uint32_t tag)
+{
+	struct sh_heap *heap = &pool->heaps[type];
+	struct lfh_bucket *state = &heap->buckets[bucket];
+	struct lfh_slot *slot = &processor->slots[type][bucket];
+
+	if (!atomic_load_explicit(&state->is_active, memory_order_relaxed))
+		return NULL;
+	if (!atomic_load_explicit(&state->is_spread, memory_order_relaxed))
+		return shared_alloc(pool, processor, &heap->shared_slots[bucket], state, tag);
+	if (!slot_refill(pool, slot))
+		return NULL;
+	slot->allocations++;
+	return lfh_take(slot->active, processor, type, tag);
+}
+
+void lfh_free_remote(struct pool *pool, struct lfh_subsegment *subsegment, struct sh_header *header)
+{
+	struct lfh_slot *slot = subsegment->slot;
+	void **block = (void **)(header + 1);
+	void *head;
+
+	if (!slot->owner) {
+		spinlock_acquire(&slot->lock);
+		block_return(pool, subsegment, header);
+		spinlock_release(&slot->lock);
+		return;
+	}
+	header->kind = (uint8_t)((unsigned)SH_REMOTE + slot->type);
+	head = atomic_load_explicit(&slot->remote, memory_order_relaxed);
+	do
+		*block = head;
+	while (!atomic_compare_exchange_weak_explicit(&slot->remote, &head, block,
+						      memory_order_release, memory_order_relaxed));
+}
+
+static void slot_trim(struct pool *pool, struct lfh_slot *slot)
+{
+	struct sh_links *at, *next;
+
+	drain(pool, slot);
+	for (at = slot->partial.next; at != &slot->partial; at = next) {
+		struct lfh_subsegment *subsegment = SH_CONTAINER(at, struct lfh_subsegment, links);
+
+		next = at->next;
+		if (subsegment->free_count < subsegment->block_count)
+			continue;
+		sh_links_remove(at);
+		subsegment_release(pool, subsegment);
+	}
+	slot->empties = 0;
+	if (slot->active && slot->active->free_count == slot->active->block_count) {
+		subsegment_release(pool, slot->active);
+		slot->active = NULL;
+	}
+}
+
+void lfh_trim(struct pool *pool)
+{
+	for (unsigned type = 0; type < POOL_TYPES; type++)
+		for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
+			slot_trim(pool, &pool->heaps[type].shared_slots[bucket]);
+			for (unsigned i = 0; i < pool->processor_count; i++)
+				slot_trim(pool, &pool->processors[i].slots[type][bucket]);
+		}
+}
