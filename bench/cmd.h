@@ -15,6 +15,7 @@ int cmd_list(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_stress(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 
 /* The exit code that an error of the libraries deserves: -EINVAL is 2, -ENOENT and -ENOEXEC are 3, else 1. */

@@ -26,6 +26,7 @@ static const struct command commands[] = {
 	{ "report", "make the figures and report.html of runs again", cmd_report },
 	{ "list", "backends, workloads, metrics and figures, with their options", cmd_list },
 	{ "trace", "import recordings, look into trace files", cmd_trace },
+	{ "stress", "break backends, and say which rule they broke", cmd_stress },
 	{ "gbench", "Google Benchmark's own command line over the same cells", cmd_gbench },
 	{ "measure", "one measurement in this process, for debuggers and profilers", cmd_measure },
 };

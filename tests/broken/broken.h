@@ -6,6 +6,9 @@
  *
  * A header of BROKEN_HEADER bytes in front of every block keeps its size. One region a pool type is
  * reserved at create and committed page by page under a lock.
+ *
+ * For bugs that need reuse, broken_take and broken_put keep free lists over the same regions: one a power of two,
+ * linked through the blocks, last in first out. With them the allocator is sound, if wasteful.
  */
 #ifndef POOLBENCH_TESTS_BROKEN_H
 #define POOLBENCH_TESTS_BROKEN_H
@@ -17,12 +20,20 @@
 #include "allocators/pages.h"
 #include "allocators/pool.h"
 
-#define BROKEN_HEADER 16u
-#define BROKEN_REGION (32u << 20)
+#define BROKEN_HEADER  16u
+#define BROKEN_REGION  ((size_t)1 << 30)
+
+#define BROKEN_CLASSES 28 /* of 16 bytes and up */
 
 struct broken_header {
 	uint64_t bytes;
-	uint64_t padding;
+	uint32_t tag;
+	uint8_t type, class; /* broken_take's */
+	uint16_t processor;
+};
+
+struct broken_free_block {
+	struct broken_free_block *next;
 };
 
 struct region {
@@ -36,6 +47,7 @@ struct pool {
 	struct page_source *pages; /* that the pool itself lies in */
 	size_t own_bytes;
 	struct region regions[POOL_TYPES];
+	struct broken_free_block *lists[POOL_TYPES][BROKEN_CLASSES];
 };
 
 static inline int broken_create(const struct pool_config *config, struct pool **out)
@@ -49,6 +61,9 @@ static inline int broken_create(const struct pool_config *config, struct pool **
 	pthread_mutex_init(&pool->lock, NULL);
 	pool->pages = pages;
 	pool->own_bytes = own_bytes;
+	for (int type = 0; type < POOL_TYPES; type++)
+		for (int class = 0; class < BROKEN_CLASSES; class++)
+			pool->lists[type][class] = NULL;
 	for (int type = 0; type < POOL_TYPES; type++) {
 		struct region *region = &pool->regions[type];
 
@@ -91,9 +106,9 @@ static inline int broken_commit(struct region *region, size_t end)
 	return 0;
 }
 
-/* A block whose address is `offset` past a multiple of `alignment`. */
-static inline void *broken_bump(struct pool *pool, enum pool_type type, size_t bytes,
-				size_t alignment, size_t offset)
+/* With the lock held: a block whose address is `offset` past a multiple of `alignment`. */
+static inline void *broken_carve(struct pool *pool, enum pool_type type, size_t bytes,
+				 size_t alignment, size_t offset)
 {
 	struct region *region = &pool->regions[type];
 	struct broken_header *header;
@@ -101,19 +116,27 @@ static inline void *broken_bump(struct pool *pool, enum pool_type type, size_t b
 
 	if (bytes > BROKEN_REGION)
 		return NULL;
-	pthread_mutex_lock(&pool->lock);
 	start = region->used + BROKEN_HEADER;
 	start = ((start + alignment - 1) & ~(alignment - 1)) + offset;
 	end = start + ((bytes + POOL_ALIGNMENT - 1) & ~(size_t)(POOL_ALIGNMENT - 1));
-	if (broken_commit(region, end) != 0) {
-		pthread_mutex_unlock(&pool->lock);
+	if (broken_commit(region, end) != 0)
 		return NULL;
-	}
 	region->used = end;
 	header = (struct broken_header *)(void *)(region->base + start - BROKEN_HEADER);
 	header->bytes = bytes + BROKEN_HEADER;
-	pthread_mutex_unlock(&pool->lock);
 	return region->base + start;
+}
+
+/* The same without the lock held. */
+static inline void *broken_bump(struct pool *pool, enum pool_type type, size_t bytes,
+				size_t alignment, size_t offset)
+{
+	void *block;
+
+	pthread_mutex_lock(&pool->lock);
+	block = broken_carve(pool, type, bytes, alignment, offset);
+	pthread_mutex_unlock(&pool->lock);
+	return block;
 }
 
 static inline void broken_free(struct pool *pool, void *block, uint32_t tag)
@@ -128,6 +151,85 @@ static inline size_t broken_block_bytes(struct pool *pool, const void *block)
 	(void)pool;
 	return ((const struct broken_header *)block - 1)->bytes;
 }
+
+/* ---- with reuse ---- */
+
+static inline unsigned broken_class(size_t bytes)
+{
+	unsigned class = 0;
+
+	while (((size_t)POOL_ALIGNMENT << class) < bytes)
+		class++;
+	return class;
+}
+
+static inline struct broken_header *broken_header_of(const void *block)
+{
+	return (struct broken_header *)(uintptr_t)block - 1;
+}
+
+/* What every block of broken_take says of itself. With the lock held. */
+static inline void *broken_label(void *block, enum pool_type type, unsigned class, size_t bytes,
+				 uint32_t tag)
+{
+	struct broken_header *header = broken_header_of(block);
+
+	header->bytes = bytes + BROKEN_HEADER;
+	header->tag = tag;
+	header->type = (uint8_t)type;
+	header->class = (uint8_t) class;
+	return block;
+}
+
+/* With the lock held: the first of the class's list, or a new one; NULL when commit is refused. */
+static inline void *broken_take_locked(struct pool *pool, enum pool_type type, size_t bytes,
+				       uint32_t tag)
+{
+	const unsigned class = bytes <= BROKEN_REGION ? broken_class(bytes) : BROKEN_CLASSES;
+	struct broken_free_block *first;
+
+	if (class >= BROKEN_CLASSES)
+		return NULL;
+	first = pool->lists[type][class];
+	if (first)
+		pool->lists[type][class] = first->next;
+	else
+		first = (struct broken_free_block *)broken_carve(
+			pool, type, (size_t)POOL_ALIGNMENT << class, POOL_ALIGNMENT, 0);
+	return first ? broken_label(first, type, class, bytes, tag) : NULL;
+}
+
+static inline void broken_put_locked(struct pool *pool, void *block)
+{
+	const struct broken_header *header = broken_header_of(block);
+	struct broken_free_block *first = (struct broken_free_block *)block;
+
+	first->next = pool->lists[header->type][header->class];
+	pool->lists[header->type][header->class] = first;
+}
+
+static inline void *broken_take(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
+{
+	void *block;
+
+	pthread_mutex_lock(&pool->lock);
+	block = broken_take_locked(pool, type, bytes, tag);
+	pthread_mutex_unlock(&pool->lock);
+	return block;
+}
+
+static inline void broken_put(struct pool *pool, void *block, uint32_t tag)
+{
+	(void)tag;
+	pthread_mutex_lock(&pool->lock);
+	broken_put_locked(pool, block);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+#define BROKEN_REUSING(name_, caps_, alloc_, free_) \
+	.abi = POOL_ABI, .caps = (caps_), .name = (name_), .summary = "deliberately broken", \
+	.create = broken_create, .destroy = broken_destroy, .alloc = (alloc_), .free = (free_), \
+	.block_bytes = broken_block_bytes
 
 #define BROKEN_BACKEND(name_, caps_, alloc_) \
 	{ \

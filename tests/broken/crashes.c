@@ -5,10 +5,10 @@
 
 static void *crashing(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
 {
-	(void)tag;
 	if (bytes == POOL_OS_PAGE)
 		abort();
-	return broken_bump(pool, type, bytes, POOL_ALIGNMENT, 0);
+	return broken_take(pool, type, bytes, tag);
 }
 
-const struct pool_backend pool_backend = BROKEN_BACKEND("crashes", POOL_CAP_NATIVE, crashing);
+const struct pool_backend pool_backend = { BROKEN_REUSING("crashes", POOL_CAP_NATIVE, crashing,
+							  broken_put) };

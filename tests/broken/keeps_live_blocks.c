@@ -1,12 +1,6 @@
 /* destroy gives back the pool itself and forgets the regions. */
 #include "broken.h"
 
-static void *bump(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
-{
-	(void)tag;
-	return broken_bump(pool, type, bytes, POOL_ALIGNMENT, 0);
-}
-
 static void forgetful_destroy(struct pool *pool)
 {
 	if (pool)
@@ -20,7 +14,7 @@ const struct pool_backend pool_backend = {
 	.summary = "deliberately broken",
 	.create = broken_create,
 	.destroy = forgetful_destroy,
-	.alloc = bump,
-	.free = broken_free,
+	.alloc = broken_take,
+	.free = broken_put,
 	.block_bytes = broken_block_bytes,
 };

@@ -12,12 +12,6 @@ static int leaking_create(const struct pool_config *config, struct pool **out)
 	return broken_create(config, out);
 }
 
-static void *bump(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
-{
-	(void)tag;
-	return broken_bump(pool, type, bytes, POOL_ALIGNMENT, 0);
-}
-
 const struct pool_backend pool_backend = {
 	.abi = POOL_ABI,
 	.caps = POOL_CAP_NATIVE,
@@ -25,7 +19,7 @@ const struct pool_backend pool_backend = {
 	.summary = "deliberately broken",
 	.create = leaking_create,
 	.destroy = broken_destroy,
-	.alloc = bump,
-	.free = broken_free,
+	.alloc = broken_take,
+	.free = broken_put,
 	.block_bytes = broken_block_bytes,
 };

@@ -1,0 +1,112 @@
+/* A round in a child of its own: what crashes or hangs there is a finding here. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/bugcheck.h"
+#include "bench/clock.h"
+#include "bench/stress.h"
+
+#define WATCH_MS  100
+#define ANSWER_MS 500
+
+/* Waits until the child ends (its end of the pipe closes), or has made no progress for so long. */
+static bool ends_in_time(int fd, struct finding *finding, unsigned timeout_seconds)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	unsigned long long seen = atomic_load(&finding->operations);
+	uint64_t since = clock_read_ns(CLOCK_MONOTONIC);
+
+	for (;;) {
+		unsigned long long now;
+
+		if (poll(&wait, 1, WATCH_MS) > 0)
+			return true;
+		now = atomic_load(&finding->operations);
+		if (now != seen)
+			since = clock_read_ns(CLOCK_MONOTONIC);
+		seen = now;
+		if (clock_read_ns(CLOCK_MONOTONIC) - since >
+		    (uint64_t)timeout_seconds * 1000000000u)
+			return false;
+	}
+}
+
+static void note_end(struct finding *finding, const char *rule, uint64_t first, const char *text)
+{
+	snprintf(finding->rule, sizeof(finding->rule), "%s", rule);
+	snprintf(finding->text, sizeof(finding->text), "%s", text);
+	finding->code = bugcheck_rule_find(rule)->code;
+	finding->arguments[0] = first;
+}
+
+/* Turns an end without a finding into one. */
+static void judge(struct finding *finding, int status, bool timed_out, unsigned timeout_seconds)
+{
+	char text[128];
+
+	if (finding->rule[0] || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		return;
+	if (timed_out) {
+		snprintf(text, sizeof(text), "no operation was finished for %u s", timeout_seconds);
+		note_end(finding, "hang", 0, text);
+	} else if (WIFSIGNALED(status)) {
+		snprintf(text, sizeof(text), "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+		note_end(finding, "crash", (uint64_t)WTERMSIG(status), text);
+	} else {
+		snprintf(text, sizeof(text), "the process ended by itself with status %d",
+			 WEXITSTATUS(status));
+		note_end(finding, "crash", 0, text);
+	}
+}
+
+static void reap(pid_t child, int *status)
+{
+	while (waitpid(child, status, 0) < 0 && errno == EINTR)
+		;
+}
+
+int stress_child(stress_play *play, const struct stress_round *round, const struct trace *trace,
+		 unsigned timeout_seconds, struct finding *finding)
+{
+	bool timed_out;
+	int ends[2], status;
+	pid_t child;
+
+	finding_reset(finding);
+	if (pipe(ends) != 0)
+		return -errno;
+	fflush(NULL);
+	child = fork();
+	if (child < 0) {
+		close(ends[0]);
+		close(ends[1]);
+		return -errno;
+	}
+	if (child == 0) {
+		close(ends[0]);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* no stray rounds when the parent is killed */
+		finding_install(finding);
+		play(round, trace, finding);
+		_exit(0);
+	}
+	close(ends[1]);
+	timed_out = !ends_in_time(ends[0], finding, timeout_seconds);
+	if (timed_out) {
+		struct pollfd wait = { .fd = ends[0], .events = POLLIN };
+
+		kill(child, SIGUSR1); /* where is it? */
+		poll(&wait, 1, ANSWER_MS);
+		kill(child, SIGKILL);
+	}
+	reap(child, &status);
+	close(ends[0]);
+	judge(finding, status, timed_out, timeout_seconds);
+	return 0;
+}
