@@ -262,7 +262,7 @@ void *depot_alloc(struct slab_cache *cache, struct magazine_slot *slot)
 		slot_swap(slot);
 		return slot_pop(slot);
 	}
-	if (cache->full_max) {
+	if (cache->pool->setup.depot_bytes) {
 		full = depot_take_full(cache, slot->previous);
 		if (full) {
 			slot_load(slot, full, full->rounds);

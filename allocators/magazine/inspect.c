@@ -11,7 +11,7 @@ struct slab *segment_slab(const struct pool *pool, const struct vmem_segment *se
 					    ? POOL_NONPAGED
 					    : POOL_PAGED;
 	const struct page_map *map = &pool->maps[type];
-	const unsigned id = map->ids[(size_t)(start - map->base) >> MAGAZINE_PAGE_SHIFT];
+	const unsigned id = map->ids[page_map_index(map, start)];
 
 	if (segment->kind != VMEM_USED || id == 0)
 		return NULL;

@@ -124,15 +124,21 @@ struct slab_cache {
 	bool embedded;
 };
 
-/* A byte and a pointer for each OS page of a source, committed as far as the arena reaches. */
+/* The committed part of a table, in bytes of it. */
+struct page_map_window {
+	size_t start, end, reserved;
+};
+
+/* A byte and a pointer for each OS page of a source, committed where the arena has spans. */
 struct page_map {
-	char *base; /* source->base */
-	uint8_t *ids; /* of the cache; 0: pages of the arena's own segments */
-	_Atomic size_t covered; /* bytes from base that can be looked up */
-	struct slab **slabs; /* where the slab is a record */
+	_Atomic uintptr_t low; /* address from which pages can be looked up */
+	_Atomic size_t covered; /* bytes from low on */
+	uintptr_t ids_bias; /* ids as if they were indexed by address / 4096 */
+	uint8_t *ids; /* by page of the source: the cache; 0: the arena's own segments */
+	struct slab **slabs; /* by page: where the slab is a record */
 	struct page_source *source, *metadata;
 	struct spinlock lock;
-	size_t reserved[2], committed[2]; /* bytes of ids and of slabs */
+	struct page_map_window window[2]; /* of ids and of slabs */
 };
 
 struct pool {
@@ -184,14 +190,21 @@ void page_map_set(struct page_map *map, const void *run, size_t bytes, uint8_t i
 		  struct slab *slab);
 int page_map_walk(const struct page_map *map, pool_visit visit, void *arg);
 
-static inline size_t page_map_covered(const struct page_map *map)
+size_t page_map_committed(const struct page_map *map);
+
+static inline size_t page_map_index(const struct page_map *map, const void *address)
 {
-	return atomic_load_explicit(&map->covered, memory_order_relaxed);
+	return (size_t)((const char *)address - map->source->base) >> MAGAZINE_PAGE_SHIFT;
 }
 
-static inline size_t page_map_committed(const struct page_map *map)
+/* The id of the page that an address is in, or -1: the arena never had it. */
+static inline int page_map_id(const struct page_map *map, const void *address)
 {
-	return map->committed[0] + map->committed[1];
+	const uintptr_t low = atomic_load_explicit(&map->low, memory_order_acquire);
+
+	if ((uintptr_t)address - low >= atomic_load_explicit(&map->covered, memory_order_relaxed))
+		return -1;
+	return *(const uint8_t *)(map->ids_bias + ((uintptr_t)address >> MAGAZINE_PAGE_SHIFT));
 }
 
 /* ---- slab.c ---- */

@@ -142,19 +142,16 @@ static __attribute__((noinline)) void free_slow(struct pool *pool, void *block, 
 	}
 }
 
-/* The id of the page that an address is in, 0 for the arena's own; its type in *type. */
 static inline int page_id(const struct pool *pool, const void *block, enum pool_type *type)
 {
-	size_t offset = (size_t)((const char *)block - pool->maps[POOL_NONPAGED].base);
+	int id = page_map_id(&pool->maps[POOL_NONPAGED], block);
 
 	*type = POOL_NONPAGED;
-	if (offset >= page_map_covered(&pool->maps[POOL_NONPAGED])) {
-		offset = (size_t)((const char *)block - pool->maps[POOL_PAGED].base);
+	if (id < 0) {
 		*type = POOL_PAGED;
-		if (offset >= page_map_covered(&pool->maps[POOL_PAGED]))
-			return -1;
+		id = page_map_id(&pool->maps[POOL_PAGED], block);
 	}
-	return pool->maps[*type].ids[offset >> MAGAZINE_PAGE_SHIFT];
+	return id;
 }
 
 void magazine_pool_free(struct pool *pool, void *block, uint32_t tag)

@@ -15,12 +15,11 @@
 struct slab *slab_of(const struct slab_cache *cache, const void *object)
 {
 	const struct page_map *map = &cache->pool->maps[cache->type];
-	const size_t offset = (size_t)((const char *)object - map->base);
 
 	if (cache->embedded)
 		return (struct slab *)(((uintptr_t)object | (POOL_OS_PAGE - 1)) + 1 -
 				       cache->header_bytes);
-	return map->slabs[offset >> MAGAZINE_PAGE_SHIFT];
+	return map->slabs[page_map_index(map, object)];
 }
 
 unsigned slab_index(const struct slab_cache *cache, const struct slab *slab, const void *object)
