@@ -15,7 +15,7 @@
 #include "allocators/options.h"
 #include "workloads/random.h"
 
-#define ROUNDS_512 14u /* magazine of 512 bytes: the largest with 8 KiB of objects */
+#define ROUNDS_512 60u /* magazine of 512 bytes: the largest with 32 KiB of objects */
 
 struct rig {
 	struct page_source *pages[POOL_TYPES];
@@ -177,7 +177,7 @@ static void full_magazines_cross_processors(void **state)
 	uint64_t slab_frees, slab_allocations;
 
 	(void)state;
-	rig_up(&rig, &magazine_backend, "interval=1048576");
+	rig_up(&rig, &magazine_backend, "interval=1048576,depot=1M");
 	cache = cache_for(&rig, 512);
 	for (unsigned round = 0; round < 4; round++) {
 		slab_frees = cache->slab_frees;

@@ -95,9 +95,10 @@ static int slot_check(struct audit *audit, const struct magazine_slot *slot)
 {
 	const unsigned capacity = slot->loaded ? slot->loaded->capacity : 0;
 
-	if (slot->capacity != capacity || slot->rounds > capacity)
-		return audit_fail(audit, "a loaded magazine of %u has %u rounds of %u", capacity,
-				  slot->rounds, slot->capacity);
+	if (slot->bottom != (slot->loaded ? slot->loaded->round : NULL) ||
+	    slot->limit - slot->bottom != capacity || slot_rounds(slot) > capacity)
+		return audit_fail(audit, "a loaded magazine of %u has %u rounds of %zu", capacity,
+				  slot_rounds(slot), (size_t)(slot->limit - slot->bottom));
 	if (slot->previous_rounds &&
 	    (!slot->previous || slot->previous_rounds != slot->previous->capacity))
 		return audit_fail(audit, "a previous magazine is neither full nor empty");

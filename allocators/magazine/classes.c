@@ -139,6 +139,6 @@ void cache_init(struct slab_cache *cache, struct pool *pool, enum pool_type type
 	cache->reciprocal = ((1ull << 40) + bytes - 1) / bytes;
 	slab_layout(cache);
 	atomic_init(&cache->size, magazine_size(setup, bytes, setup->rounds_bytes));
-	cache->size_max = magazine_size(setup, bytes, 8 * setup->rounds_bytes);
+	cache->size_max = magazine_size(setup, bytes, 4 * setup->rounds_bytes);
 	cache->full_max = depot_room(cache);
 }

@@ -203,32 +203,27 @@ void depot_flush(struct slab_cache *cache)
 
 /* ---- a processor's slot ---- */
 
-static void slot_swap(struct magazine_slot *slot)
+/* Makes a magazine (or NULL) with so many rounds the loaded one. */
+static void slot_set(struct magazine_slot *slot, struct magazine *magazine, uint32_t rounds)
 {
-	struct magazine *magazine = slot->previous;
-	const uint32_t rounds = slot->previous_rounds;
-
-	slot->previous = slot->loaded;
-	slot->previous_rounds = slot->rounds;
 	slot->loaded = magazine;
-	slot->rounds = rounds;
-	slot->capacity = magazine ? magazine->capacity : 0;
-	slot->swaps++;
+	slot->bottom = magazine ? magazine->round : NULL;
+	slot->top = magazine ? magazine->round + rounds : NULL;
+	slot->limit = magazine ? magazine->round + magazine->capacity : NULL;
 }
 
+/* The loaded magazine becomes the previous one. */
 static void slot_load(struct magazine_slot *slot, struct magazine *magazine, uint32_t rounds)
 {
 	slot->previous = slot->loaded;
-	slot->previous_rounds = slot->rounds;
-	slot->loaded = magazine;
-	slot->rounds = rounds;
-	slot->capacity = magazine->capacity;
+	slot->previous_rounds = slot_rounds(slot);
+	slot_set(slot, magazine, rounds);
 }
 
-static void *slot_pop(struct magazine_slot *slot)
+static void slot_swap(struct magazine_slot *slot)
 {
-	slot->allocations++;
-	return slot->loaded->round[--slot->rounds];
+	slot_load(slot, slot->previous, slot->previous_rounds);
+	slot->swaps++;
 }
 
 /*
@@ -237,36 +232,35 @@ static void *slot_pop(struct magazine_slot *slot)
  */
 static void *slot_fill(struct slab_cache *cache, struct magazine_slot *slot)
 {
+	unsigned count;
 	void *object;
 
+	if (!slot->loaded)
+		slot_set(slot, magazine_make(cache), 0);
 	if (!slot->loaded) {
-		slot->loaded = magazine_make(cache);
-		slot->capacity = slot->loaded ? slot->loaded->capacity : 0;
+		count = slab_take(cache, &object, 1);
+		slot->inflow += count;
+		return count ? object : NULL;
 	}
-	if (!slot->loaded) {
-		slot->allocations++;
-		return slab_take(cache, &object, 1) ? object : NULL;
-	}
-	slot->rounds = slab_take(cache, slot->loaded->round, (slot->capacity + 1) / 2);
-	if (slot->rounds)
-		return slot_pop(slot);
-	slot->allocations++;
-	return NULL;
+	count = slab_take(cache, slot->bottom, (slot->loaded->capacity + 1u) / 2);
+	slot->inflow += count;
+	slot->top += count;
+	return count ? *--slot->top : NULL;
 }
 
 void *depot_alloc(struct slab_cache *cache, struct magazine_slot *slot)
 {
-	struct magazine *full;
-
 	if (slot->previous_rounds) {
 		slot_swap(slot);
-		return slot_pop(slot);
+		return *--slot->top;
 	}
 	if (cache->pool->setup.depot_bytes) {
-		full = depot_take_full(cache, slot->previous);
+		struct magazine *full = depot_take_full(cache, slot->previous);
+
 		if (full) {
+			slot->inflow += full->rounds;
 			slot_load(slot, full, full->rounds);
-			return slot_pop(slot);
+			return *--slot->top;
 		}
 	}
 	return slot_fill(cache, slot);
@@ -284,26 +278,33 @@ void depot_free(struct slab_cache *cache, struct magazine_slot *slot, void *obje
 			slot->previous->rounds = slot->previous_rounds;
 		empty = depot_take_empty(cache, slot->previous);
 		if (!empty) {
+			slot->inflow--;
 			slab_give(cache, &object, 1);
 			return;
 		}
+		slot->inflow -= slot->previous_rounds;
 		slot_load(slot, empty, 0);
 	}
-	slot->loaded->round[slot->rounds++] = object;
+	*slot->top++ = object;
+}
+
+static void magazine_flush(struct slab_cache *cache, struct magazine *magazine, uint32_t rounds)
+{
+	if (!magazine)
+		return;
+	magazine->rounds = rounds;
+	magazine->next = NULL;
+	magazines_release(cache, magazine);
 }
 
 void slot_flush(struct slab_cache *cache, struct magazine_slot *slot)
 {
-	if (slot->loaded) {
-		slot->loaded->rounds = slot->rounds;
-		slot->loaded->next = NULL;
-		magazines_release(cache, slot->loaded);
-	}
-	if (slot->previous) {
-		slot->previous->rounds = slot->previous_rounds;
-		slot->previous->next = NULL;
-		magazines_release(cache, slot->previous);
-	}
-	slot->loaded = slot->previous = NULL;
-	slot->rounds = slot->capacity = slot->previous_rounds = 0;
+	const uint32_t rounds = slot_rounds(slot);
+
+	slot->inflow -= rounds + slot->previous_rounds;
+	magazine_flush(cache, slot->loaded, rounds);
+	magazine_flush(cache, slot->previous, slot->previous_rounds);
+	slot_set(slot, NULL, 0);
+	slot->previous = NULL;
+	slot->previous_rounds = 0;
 }

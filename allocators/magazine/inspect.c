@@ -58,7 +58,7 @@ static int slot_mark(struct slab_cache *cache, const struct magazine_slot *slot,
 	int error = 0;
 
 	if (slot->loaded)
-		error = rounds_mark(cache, slot->loaded->round, slot->rounds, wrong, arg);
+		error = rounds_mark(cache, slot->loaded->round, slot_rounds(slot), wrong, arg);
 	if (!error && slot->previous)
 		error = rounds_mark(cache, slot->previous->round, slot->previous_rounds, wrong,
 				    arg);
@@ -230,7 +230,7 @@ static void totals_cache(struct totals *totals, const struct slab_cache *cache)
 	for (unsigned i = 0; i < cache->pool->processor_count; i++) {
 		const struct magazine_slot *slot = &cache->pool->processors[i].slots[cache->id];
 
-		totals->allocations += slot->allocations;
+		totals->allocations += slot_allocations(slot);
 		totals->frees += slot->frees;
 		totals->swaps += slot->swaps;
 	}

@@ -64,15 +64,30 @@ struct magazine {
 	void *round[];
 };
 
-/* A processor's share in a cache: one cache line, touched by the thread that stands for it alone. */
+/*
+ * A processor's share in a cache: one cache line, touched by the thread that stands for it alone. The rounds of
+ * the loaded magazine are bottom .. top - 1, its room ends at limit; all three are NULL if there is none.
+ */
 struct magazine_slot {
-	alignas(MAGAZINE_LINE) struct magazine *loaded;
-	struct magazine *previous; /* full or empty */
-	uint32_t rounds, capacity; /* of loaded; 0 and 0 if there is none */
+	alignas(MAGAZINE_LINE) void **top;
+	void **bottom, **limit;
+	struct magazine *loaded, *previous; /* previous: full or empty */
 	uint32_t previous_rounds;
 	uint32_t swaps;
-	uint64_t allocations, frees;
+	uint64_t frees;
+	uint64_t inflow; /* rounds that came from depot and slabs less those that went there */
 };
+
+static inline uint32_t slot_rounds(const struct magazine_slot *slot)
+{
+	return (uint32_t)(slot->top - slot->bottom);
+}
+
+/* Counted like this since the fast path then counts frees alone. */
+static inline uint64_t slot_allocations(const struct magazine_slot *slot)
+{
+	return slot->frees + slot->inflow - slot_rounds(slot) - slot->previous_rounds;
+}
 
 struct magazine_processor {
 	alignas(2 * MAGAZINE_LINE) struct pool *pool;

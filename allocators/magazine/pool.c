@@ -50,10 +50,8 @@ static void *cache_alloc(struct pool *pool, struct magazine_processor *processor
 	if (!processor || !pool->setup.rounds_max)
 		return slab_take(cache, &object, 1) ? object : NULL;
 	slot = &processor->slots[id];
-	if (slot->rounds) {
-		slot->allocations++;
-		return slot->loaded->round[--slot->rounds];
-	}
+	if (slot->top != slot->bottom)
+		return *--slot->top;
 	return depot_alloc(cache, slot);
 }
 
@@ -115,10 +113,8 @@ void *magazine_pool_alloc(struct pool *pool, enum pool_type type, size_t bytes, 
 			processor->class_of[(bytes + POOL_ALIGNMENT - 1) >> MAGAZINE_UNIT_SHIFT];
 		struct magazine_slot *slot = &processor->slots[magazine_id(type, class)];
 
-		if (__builtin_expect(slot->rounds != 0, 1)) {
-			slot->allocations++;
-			return slot->loaded->round[--slot->rounds];
-		}
+		if (__builtin_expect(slot->top != slot->bottom, 1))
+			return *--slot->top;
 	}
 	return alloc_slow(pool, type, bytes);
 }
@@ -168,9 +164,9 @@ void magazine_pool_free(struct pool *pool, void *block, uint32_t tag)
 		return;
 	}
 	slot = &processor->slots[id];
-	if (__builtin_expect(slot->rounds < slot->capacity, 1)) {
+	if (__builtin_expect(slot->top != slot->limit, 1)) {
 		slot->frees++;
-		slot->loaded->round[slot->rounds++] = block;
+		*slot->top++ = block;
 		return;
 	}
 	free_slow(pool, block, type, (unsigned)id);

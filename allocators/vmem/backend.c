@@ -59,7 +59,7 @@ static int arena_create(const struct pool_config *config, struct pool **out)
 		.slab_objects = 4,
 		.rounds_min = 2,
 		.rounds_max = 250,
-		.rounds_bytes = 8192,
+		.rounds_bytes = 32 << 10,
 		.depot_bytes = 256 << 10,
 		.interval = 256,
 		.contention = 3,
