@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/irql.h"
 #include "bench/irql_enforce.h"
@@ -16,6 +17,8 @@
 #define RESIDENT_EVERY 32u
 #define PROGRESS_EVERY 64u
 #define SPINS_MOST     200u
+#define YIELDS_MOST    208u
+#define NAP_NS         20000
 
 struct worker {
 	struct stress_run *run;
@@ -43,15 +46,22 @@ uint64_t stress_refused_commits(const struct stress_run *run)
 	return refused;
 }
 
-/* Waits until the slot is empty, or until it is not. */
+/*
+ * Waits until the slot is empty, or until it is not. Sleeps when that takes long: on a busy machine a thread that
+ * only yields burns the time that the one it waits for needs.
+ */
 static unsigned wait_slot(struct stress_slot *slot, bool empty)
 {
+	const struct timespec nap = { 0, NAP_NS };
+
 	for (unsigned spins = 1;; spins++) {
 		const unsigned state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
 		if ((state == SLOT_EMPTY) == empty)
 			return state;
-		if (spins > SPINS_MOST)
+		if (spins > YIELDS_MOST)
+			clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+		else if (spins > SPINS_MOST)
 			sched_yield();
 	}
 }
