@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include "bench/bugcheck.h"
+#include "bench/fault.h"
 
 static struct {
 	struct page_source *paged; /* NULL: off */
@@ -41,28 +41,6 @@ const char *irql_means_name(enum irql_means means)
 }
 
 /* ---- the fault ---- */
-
-static bool fault_is_write(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-	return context->uc_mcontext.gregs[REG_ERR] & 2;
-#else
-	(void)context;
-	return false; /* not told in the same place everywhere: the instruction says it */
-#endif
-}
-
-static uint64_t fault_instruction(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-	return (uint64_t)context->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-	return context->uc_mcontext.pc;
-#else
-	(void)context;
-	return 0;
-#endif
-}
 
 /* A fault in the paged source by a thread at DISPATCH_LEVEL is ours; any other is a crash. */
 static void explain_fault(const siginfo_t *info, const void *context)

@@ -25,6 +25,7 @@
 #include "allocators/registry.h"
 #include "bench/finding.h"
 #include "bench/stress_shadow.h"
+#include "bench/verifier.h"
 #include "workloads/trace.h"
 
 enum stress_scenario {
@@ -39,20 +40,6 @@ enum stress_scenario {
 extern const char
 	*const stress_scenario_names[STRESS_SCENARIOS + 1]; /* "mix" ..., NULL-terminated */
 
-enum stress_verify {
-	STRESS_VERIFY_SPECIAL = 1 << 0,
-	STRESS_VERIFY_TRACKING = 1 << 1,
-	STRESS_VERIFY_IRQL = 1 << 2,
-	STRESS_VERIFY_LOW_RESOURCES = 1 << 3
-};
-
-/* Allocations that the verifier refuses by itself, as Driver Verifier's low-resources simulation does. */
-struct stress_low {
-	double probability;
-	uint64_t delay; /* allocations before the first that may be refused */
-	uint32_t tag; /* only of this tag; 0: any */
-};
-
 /* What shapes a round. Words are borrowed. */
 struct stress_round {
 	const struct backend *backend;
@@ -64,8 +51,8 @@ struct stress_round {
 	size_t room_bytes; /* a source's limit over what create took; 0: none */
 	struct page_faults faults;
 	uint32_t fault_types; /* bit a pool type: whose commits fail */
-	uint32_t verify; /* enum stress_verify */
-	struct stress_low low;
+	uint32_t verify; /* enum verifier_part */
+	struct verifier_low low;
 	const char *workload; /* a spec; NULL: random operations */
 	bool events_small; /* a body just long enough to pass every kind of event: systematic failure */
 };
@@ -105,7 +92,7 @@ struct stress_run {
 	bool one_failure; /* systematic: what was refused once must be met when asked again */
 	bool recovering; /* the shortage is over: NULL has no excuse */
 	atomic_ullong met; /* allocations that got a block in this stage */
-	struct verifier *verifier;
+	struct verifier *verifier; /* NULL: ops and pool are the backend's */
 };
 
 /* ---- stress_block.c: one block's life ---- */
@@ -118,6 +105,12 @@ void stress_block_touch(struct stress_run *run, struct stress_block *block, uint
 void stress_block_dies(struct stress_run *run, const struct stress_block *block);
 /* Asks the kernel whether a nonpaged block is in memory. Before its first touch. */
 void stress_block_resident(struct stress_run *run, const struct stress_block *block);
+
+/* Whether the verifier keeps the block itself: the backend knows nothing of it. */
+static inline bool stress_is_special(const struct stress_run *run, const void *block)
+{
+	return run->verifier && verifier_is_special(run->verifier, block);
+}
 
 static inline bool stress_has(const struct stress_run *run, uint32_t caps)
 {
@@ -180,7 +173,7 @@ struct stress_plan {
 	uint32_t verify;
 	struct page_faults faults;
 	bool faults_given, systematic;
-	struct stress_low low;
+	struct verifier_low low;
 	uint32_t scenarios; /* bit a scenario */
 };
 
@@ -191,8 +184,8 @@ uint32_t stress_scenarios(const struct stress_plan *plan, const struct backend *
 void stress_round_of(const struct stress_plan *plan, const struct backend *backend,
 		     enum stress_scenario scenario, uint64_t seed, struct stress_round *out);
 
-/* Small parameters for each workload, NULL-terminated. */
-extern const char *const stress_workloads[];
+/* The specification of workload number `index` of the registry at small scale; NULL behind the last. */
+const char *stress_workload(unsigned index);
 
 /* A round as a trace's origin, and back. format: bytes needed without the NUL. parse: 0 or -EINVAL and `why`. */
 size_t stress_origin_format(const struct stress_round *round, const char *rule, char *text,
@@ -205,6 +198,12 @@ int stress_origin_parse(const char *text, struct stress_round *round, char *rule
 int stress_faults_parse(const char *text, struct stress_plan *plan, char *why, size_t why_bytes);
 
 /* ---- stress_shrink.c ---- */
+
+/*
+ * The trace with fewer slots, about `events` events: whole slots are left out, evenly, so that a body that ends as
+ * it began still does. 0 and *out, a trace of its own, or -errno.
+ */
+int stress_thin(const struct trace *trace, uint64_t events, struct trace **out);
 
 /*
  * A shorter trace that breaks the same rule in the same round, by delta debugging over objects (Zeller and

@@ -96,7 +96,7 @@ static void check_source(const struct stress_run *run, const struct stress_block
 	struct page_source *own = run->pages[block->type];
 	struct page_source *other = run->pages[!block->type];
 
-	if (!stress_has(run, POOL_CAP_NATIVE))
+	if (!stress_has(run, POOL_CAP_NATIVE) || stress_is_special(run, block->at))
 		return;
 	if (page_source_contains(other, block->at)) {
 		if (block->type == POOL_NONPAGED && !stress_has(run, POOL_CAP_RESIDENT))

@@ -7,13 +7,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/stress.h"
 #include "workloads/random.h"
 #include "workloads/workload.h"
 
 #define MIX_EVENTS    6000u
-#define SMALL_EVENTS  1000u
+#define SMALL_EVENTS  3000u
+#define SMALL_MOST    12000u /* events of a whole trace, prologue too */
+#define LONG_MOST     40000u
 #define MIX_TAGS      12u
 #define POPULATION    2048u
 #define SHORTAGE_OVER 2u /* times the room that is asked for */
@@ -218,11 +221,35 @@ out:
 	return error;
 }
 
+static int small_trace(const struct stress_round *round, struct trace **out, char *why,
+		       size_t why_bytes)
+{
+	const uint64_t most = round->events_small ? SMALL_MOST : LONG_MOST;
+	struct trace *whole;
+	uint64_t events = 0;
+	int error = workload_trace(round->workload, round->processors,
+				   round->events_small ? SMALL_EVENTS : MIX_EVENTS, round->seed,
+				   &whole, why, why_bytes);
+
+	if (error)
+		return error;
+	for (int phase = 0; phase < TRACE_PHASES; phase++)
+		events += trace_phase_events(whole, (enum trace_phase)phase);
+	if (events <= most) {
+		*out = whole;
+		return 0;
+	}
+	error = stress_thin(whole, most, out);
+	trace_destroy(whole);
+	if (error)
+		snprintf(why, why_bytes, "%s: cannot be thinned: %s", round->workload,
+			 strerror(-error));
+	return error;
+}
+
 int stress_trace(const struct stress_round *round, struct trace **out, char *why, size_t why_bytes)
 {
 	if (round->workload)
-		return workload_trace(round->workload, round->processors,
-				      round->events_small ? SMALL_EVENTS : MIX_EVENTS, round->seed,
-				      out, why, why_bytes);
+		return small_trace(round, out, why, why_bytes);
 	return mix_trace(round, out, why, why_bytes);
 }

@@ -9,6 +9,7 @@
 #include "bench/irql_enforce.h"
 #include "bench/stress.h"
 #include "workloads/random.h"
+#include "workloads/workload.h"
 
 #define LAPS       8u
 #define ORIGIN     "stress:"
@@ -19,13 +20,31 @@ const char *const stress_scenario_names[STRESS_SCENARIOS + 1] = {
 };
 
 /* A population that is small and a tree that is narrow: the same code, a hundredth of the events. */
-const char *const stress_workloads[] = {
+static const char *const small_workloads[] = {
 	"irp-storm:depth=16,files=32,transfer=64K",
 	"registry-churn:keys=128,cached=16,handles=16,bins=8,notify=8",
 	"section-mapping:files=32,cached=16,largest=256K",
 	"object-churn:population=128,processes=4,threads=3",
-	NULL,
 };
+
+/* A workload without a line above runs with its defaults; stress_trace thins what is long. */
+const char *stress_workload(unsigned index)
+{
+	unsigned at = 0;
+
+	while (at < index && workloads[at])
+		at++;
+	if (!workloads[at])
+		return NULL;
+	for (size_t i = 0; i < sizeof(small_workloads) / sizeof(*small_workloads); i++) {
+		const size_t length = strcspn(small_workloads[i], ":");
+
+		if (strlen(workloads[at]->name) == length &&
+		    strncmp(small_workloads[i], workloads[at]->name, length) == 0)
+			return small_workloads[i];
+	}
+	return workloads[at]->name;
+}
 
 uint32_t stress_scenarios(const struct stress_plan *plan, const struct backend *backend)
 {
@@ -69,7 +88,7 @@ static unsigned count_workloads(void)
 {
 	unsigned count = 0;
 
-	while (stress_workloads[count])
+	while (stress_workload(count))
 		count++;
 	return count;
 }
@@ -92,7 +111,7 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 	random_seed(&random, seed ^ 0x7374726573730000u);
 	round.page_size = page_size_of(&random);
 	if (scenario == STRESS_WORKLOADS && !round.workload)
-		round.workload = stress_workloads[random_below(&random, count_workloads())];
+		round.workload = stress_workload(random_below(&random, count_workloads()));
 	if (scenario == STRESS_MIX || scenario == STRESS_SHORTAGE)
 		round.processors = 1;
 	if (scenario == STRESS_SHORTAGE)
@@ -100,16 +119,19 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 	if (scenario == STRESS_FAILURES)
 		choose_faults(&round, &random);
 	if (scenario == STRESS_IRQL) {
-		round.verify |= STRESS_VERIFY_IRQL;
+		round.verify |= VERIFIER_IRQL;
 		round.laps = 3;
 	}
+	if ((round.verify & VERIFIER_LOW_RESOURCES) && round.low.probability <= 0)
+		round.low.probability = VERIFIER_LOW_PROBABILITY;
+	round.low.seed = seed;
 	if (plan->faults_given) {
 		round.faults = plan->faults;
 		round.faults.seed = seed;
 		round.fault_types = 3;
 	}
 	/* Page protection is the whole process's: another thread would be shut out with the one that raised. */
-	if ((round.verify & STRESS_VERIFY_IRQL) && irql_enforce_means() != IRQL_BY_KEYS)
+	if ((round.verify & VERIFIER_IRQL) && irql_enforce_means() != IRQL_BY_KEYS)
 		round.processors = 1;
 	*out = round;
 }
@@ -159,7 +181,7 @@ int stress_faults_parse(const char *text, struct stress_plan *plan, char *why, s
 		return -EINVAL;
 	}
 	if (values.delay || values.tag[0]) {
-		plan->verify |= STRESS_VERIFY_LOW_RESOURCES;
+		plan->verify |= VERIFIER_LOW_RESOURCES;
 		plan->low.delay = values.delay;
 		plan->low.probability = values.probability;
 		if (values.tag[0] && parse_tag(values.tag, &plan->low.tag) != 0) {
@@ -175,7 +197,7 @@ int stress_faults_parse(const char *text, struct stress_plan *plan, char *why, s
 		.fail_probability = values.probability,
 	};
 	plan->faults_given = values.nth || values.every || values.probability > 0;
-	if (plan->faults_given || (plan->verify & STRESS_VERIFY_LOW_RESOURCES))
+	if (plan->faults_given || (plan->verify & VERIFIER_LOW_RESOURCES))
 		return 0;
 	snprintf(why, why_bytes, "--faults %s: nothing would fail: give nth, every or probability",
 		 text);

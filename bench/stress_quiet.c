@@ -77,7 +77,8 @@ static struct stress_block *live_blocks(const struct stress_run *run, size_t *co
 	if (!live)
 		return NULL;
 	for (uint32_t i = 0; i < run->trace->slots; i++)
-		if (atomic_load(&run->slots[i].state) == SLOT_FULL)
+		if (atomic_load(&run->slots[i].state) == SLOT_FULL &&
+		    !stress_is_special(run, run->slots[i].block.at))
 			live[(*count)++] = run->slots[i].block;
 	qsort(live, *count, sizeof(*live), by_address);
 	return live;

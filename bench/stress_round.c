@@ -8,7 +8,8 @@
 #include "bench/replay.h"
 #include "bench/stress.h"
 
-#define OWNER_NONE 0xFFFEu
+#define OWNER_NONE    0xFFFEu
+#define SPECIAL_EVERY 4u
 
 static void open_sources(struct stress_run *run)
 {
@@ -120,8 +121,7 @@ static void begin_shortage(struct stress_run *run)
 
 static bool has_shortage(const struct stress_round *round)
 {
-	return round->room_bytes || round->fault_types ||
-	       (round->verify & STRESS_VERIFY_LOW_RESOURCES);
+	return round->room_bytes || round->fault_types || (round->verify & VERIFIER_LOW_RESOURCES);
 }
 
 static void end_shortage(struct stress_run *run)
@@ -132,6 +132,8 @@ static void end_shortage(struct stress_run *run)
 		page_source_set_limit(run->pages[type], 0);
 		page_source_set_faults(run->pages[type], &none);
 	}
+	if (run->verifier)
+		verifier_set_low(run->verifier, &(struct verifier_low){ .probability = 0 });
 }
 
 /* ---- laps ---- */
@@ -147,9 +149,17 @@ static unsigned early_lap(const struct stress_run *run)
 	return run->trace->processors < 2 ? 2 : run->trace->processors;
 }
 
-static void judge_growth(const struct stress_run *run, const struct laps *laps)
+/* What is committed when caches, which may fill as long as they like up to their bound, are trimmed away. */
+static size_t lasting_bytes(struct stress_run *run)
 {
-	const size_t late = stress_committed(run);
+	if (run->ops->trim)
+		run->ops->trim(run->pool);
+	return stress_committed(run);
+}
+
+static void judge_growth(struct stress_run *run, const struct laps *laps)
+{
+	const size_t late = lasting_bytes(run);
 	const size_t slack = laps->early_bytes / 4 +
 			     run->trace->processors *
 				     (8 * run->round->page_size + ((size_t)128 << 10));
@@ -192,7 +202,7 @@ static void play_laps(struct stress_run *run)
 		if (lap == 1 || lap == run->round->laps)
 			stress_walk(run);
 		if (lap == early_lap(run))
-			laps.early_bytes = stress_committed(run);
+			laps.early_bytes = lasting_bytes(run);
 	}
 	if (run->round->laps > early_lap(run) && !has_shortage(run->round))
 		judge_growth(run, &laps);
@@ -213,11 +223,33 @@ static bool find_live(void *arg, const void *address, struct finding_block *bloc
 	return true;
 }
 
+/* Puts the verifier between the threads and the backend. */
+static void begin_verifier(struct stress_run *run)
+{
+	const struct verifier_config config = {
+		.ops = run->ops,
+		.pool = run->pool,
+		.parts = run->round->verify,
+		.guard = run->round->seed % 2 ? VERIFIER_GUARD_START : VERIFIER_GUARD_END,
+		.special_every = SPECIAL_EVERY,
+		.low = run->round->low,
+	};
+	int error;
+
+	if (!run->round->verify)
+		return;
+	error = verifier_create(&config, &run->verifier);
+	if (error)
+		finding_report("harness", NULL, "no verifier: %s", strerror(-error));
+	run->ops = verifier_ops(run->verifier);
+	run->pool = verifier_pool(run->verifier);
+}
+
 static void begin_irql(struct stress_run *run)
 {
 	int error;
 
-	if (!(run->round->verify & STRESS_VERIFY_IRQL))
+	if (!(run->round->verify & VERIFIER_IRQL))
 		return;
 	error = irql_enforce_start(run->pages[POOL_PAGED], irql_enforce_means(),
 				   run->shadow ? find_live : NULL, run);
@@ -263,6 +295,7 @@ static void probe_creates(struct stress_run *run)
 static void play_stages(struct stress_run *run)
 {
 	begin_irql(run);
+	begin_verifier(run);
 	begin_shortage(run);
 	finding_thread(-1, "prologue");
 	stress_stage(run, TRACE_PROLOGUE, 0, "prologue");
@@ -281,6 +314,8 @@ static void play_stages(struct stress_run *run)
 		stress_stage(run, TRACE_EPILOGUE, 2, "recovery");
 	}
 	finding_thread(-1, "drained");
+	if (run->verifier)
+		verifier_expect_nothing_live(run->verifier);
 	stress_drained(run);
 	irql_enforce_stop();
 }
@@ -299,6 +334,7 @@ static void play_pool(struct stress_run *run)
 	play_stages(run);
 	finding_thread(-1, "destroyed");
 	run->ops->destroy(run->pool);
+	verifier_destroy(run->verifier);
 	close_sources(run);
 }
 

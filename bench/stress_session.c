@@ -214,17 +214,16 @@ static void play_rounds(const struct stress_session *session, const struct backe
 static void play_systematic(const struct stress_session *session, const struct backend *backend,
 			    struct finding *finding, struct outcome *outcome)
 {
-	const char *const one[] = { session->plan.workload, NULL };
-	const char *const *specs = session->plan.workload ? one : stress_workloads;
+	const char *spec;
 
 	if ((backend->ops->caps & (POOL_CAP_NATIVE | POOL_CAP_FLOOR)) != POOL_CAP_NATIVE) {
-		outcome->verdict = "inconclusive";
+		outcome->verdict = "skipped";
 		snprintf(
 			outcome->why, sizeof(outcome->why),
 			"its commits cannot be made to fail: it takes no memory from page sources");
 		return;
 	}
-	for (; *specs; specs++) {
+	for (unsigned i = 0; (spec = stress_workload(i)); i++) {
 		struct stress_round round = {
 			.backend = backend,
 			.scenario = STRESS_WORKLOADS,
@@ -232,11 +231,12 @@ static void play_systematic(const struct stress_session *session, const struct b
 			.processors = 1,
 			.page_size = 4096,
 			.laps = 1,
-			.workload = *specs,
+			.workload = session->plan.workload ? session->plan.workload : spec,
 			.events_small = true,
 		};
 
-		if (play_round(session, stress_systematic_play, &round, finding, outcome))
+		if (play_round(session, stress_systematic_play, &round, finding, outcome) ||
+		    session->plan.workload)
 			return;
 	}
 }

@@ -310,3 +310,25 @@ int stress_shrink(struct stress_round *round, const struct trace *trace, const c
 	finding_destroy(shrink.finding);
 	return error;
 }
+
+/* ---- thinning ---- */
+
+int stress_thin(const struct trace *trace, uint64_t events, struct trace **out)
+{
+	const struct stress_round round = { .seed = trace->seed };
+	struct shrink shrink = { .round = &round };
+	uint64_t every;
+	int error = shrink_open(&shrink, trace);
+
+	if (!error) {
+		every = shrink.count / (events ? events : 1) + 1;
+		for (uint64_t i = 0; i < shrink.count; i++)
+			if (shrink.events[i].object != UINT32_MAX)
+				shrink.kept[shrink.events[i].object] =
+					shrink.events[i].event.slot % every == 0;
+		*out = build(&shrink, shrink.kept, trace->origin);
+		error = *out ? 0 : -EINVAL;
+	}
+	shrink_close(&shrink);
+	return error;
+}

@@ -72,7 +72,7 @@ static void judge_null(const struct worker *worker, const struct stress_block *b
 	struct stress_run *run = worker->run;
 	const struct finding_block what = { NULL, block->bytes, block->tag, block->type };
 
-	if (run->round->verify & STRESS_VERIFY_LOW_RESOURCES)
+	if ((run->round->verify & VERIFIER_LOW_RESOURCES) && !run->recovering)
 		return;
 	if (run->recovering)
 		finding_report("recovery", &what,
@@ -163,10 +163,10 @@ static void change_irql(const struct worker *worker, const struct trace_event *e
 
 	if (event->kind == TRACE_RAISE) {
 		irql_raise(to);
-		if (worker->run->round->verify & STRESS_VERIFY_IRQL)
+		if (worker->run->round->verify & VERIFIER_IRQL)
 			irql_enforce_level(to);
 	} else if (event->kind == TRACE_LOWER) {
-		if (worker->run->round->verify & STRESS_VERIFY_IRQL)
+		if (worker->run->round->verify & VERIFIER_IRQL)
 			irql_enforce_level(to);
 		irql_lower(to);
 	}

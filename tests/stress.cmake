@@ -1,3 +1,6 @@
+poolbench_test(unit_stress LIBS poolbench_bench LABELS fast unit_stress)
+poolbench_test(unit_verifier LIBS poolbench_bench LABELS fast unit_verifier)
+
 # `poolbench stress` from outside. Each planted bug must be found at default settings and rightly named: NAME=RULE, or
 # NAME=RULE|RULE where it depends on the threads' timing which of its consequences is seen first.
 set(stress_directory "${CMAKE_CURRENT_BINARY_DIR}/stress")

@@ -1,0 +1,262 @@
+/* What stress is made of: the shadow, rounds as text, plans of failure, the table of stops. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "bench/bugcheck.h"
+#include "bench/stress.h"
+#include "workloads/random.h"
+#include "workloads/workload.h"
+
+#define PAGE 4096u
+
+/* ---- the shadow ---- */
+
+static char *const ground = (char *)0x7000000000; /* never touched, only marked */
+
+static void shadow_sees_every_overlap(void **state)
+{
+	struct shadow *shadow = shadow_create();
+
+	(void)state;
+	assert_non_null(shadow);
+	assert_int_equal(shadow_add(shadow, ground + 64, 100, 1), 0);
+	assert_int_equal(shadow_add(shadow, ground + 64 + 112, 16, 2), 0);
+	assert_int_equal(shadow_add(shadow, ground + 160, 8, 3), 1);
+	assert_int_equal(shadow_add(shadow, ground, 65, 4), 1);
+	shadow_remove(shadow, ground + 64, 100);
+	assert_int_equal(shadow_owner(shadow, ground + 64), 0);
+	assert_int_equal(shadow_owner(shadow, ground + 176), 2);
+	shadow_destroy(shadow);
+}
+
+/* Whole pages are claimed by a word each: against parts of them, both ways round, and across a leaf's end. */
+static void shadow_knows_whole_pages(void **state)
+{
+	struct shadow *shadow = shadow_create();
+	char *edge = ground + (1u << 30) - 2 * PAGE;
+
+	(void)state;
+	assert_non_null(shadow);
+	assert_int_equal(shadow_add(shadow, edge, 4 * PAGE + 100, 5), 0);
+	assert_int_equal(shadow_owner(shadow, edge + 3 * PAGE), 5);
+	assert_int_equal(shadow_owner(shadow, edge + 4 * PAGE + 96), 5);
+	assert_int_equal(shadow_owner(shadow, edge + 4 * PAGE + 112), 0);
+	assert_int_equal(shadow_add(shadow, edge + PAGE + 32, 16, 6), 5);
+	shadow_remove(shadow, edge + PAGE + 32, 16);
+	shadow_remove(shadow, edge, 4 * PAGE + 100);
+	assert_int_equal(shadow_add(shadow, edge + PAGE + 32, 16, 7), 0);
+	assert_int_equal(shadow_add(shadow, edge, 4 * PAGE, 8), 7);
+	shadow_destroy(shadow);
+}
+
+enum { CLAIMERS = 4, CLAIMS = 20000 };
+
+struct claimer {
+	struct shadow *shadow;
+	pthread_mutex_t *lock;
+	uint32_t owner;
+	unsigned refused;
+};
+
+/* A sound allocator of one place: no claim may ever fail, however threads follow one another. */
+static void *claim_in_turn(void *arg)
+{
+	struct claimer *claimer = arg;
+
+	for (unsigned i = 0; i < CLAIMS; i++) {
+		const size_t bytes = i % 3 ? 48 : 2 * PAGE + 16;
+
+		pthread_mutex_lock(claimer->lock);
+		claimer->refused += shadow_add(claimer->shadow, ground, bytes, claimer->owner) != 0;
+		shadow_remove(claimer->shadow, ground, bytes);
+		pthread_mutex_unlock(claimer->lock);
+	}
+	return NULL;
+}
+
+static void shadow_has_no_false_alarm(void **state)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct shadow *shadow = shadow_create();
+	struct claimer claimers[CLAIMERS];
+	pthread_t threads[CLAIMERS];
+
+	(void)state;
+	for (unsigned i = 0; i < CLAIMERS; i++) {
+		claimers[i] = (struct claimer){ shadow, &lock, i + 1, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, claim_in_turn, &claimers[i]), 0);
+	}
+	for (unsigned i = 0; i < CLAIMERS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(claimers[i].refused, 0);
+	}
+	shadow_destroy(shadow);
+}
+
+/* ---- rounds ---- */
+
+static struct backend *open_backend(const char *spec)
+{
+	struct backend *backend = NULL;
+	char why[256];
+
+	assert_int_equal(backend_open(spec, &backend, why, sizeof(why)), 0);
+	return backend;
+}
+
+static void same_seed_same_round(void **state)
+{
+	const struct stress_plan plan = { .threads = 4, .scenarios = UINT32_MAX };
+	struct backend *backend = open_backend("nt-pool");
+
+	(void)state;
+	for (int scenario = 0; scenario < STRESS_SCENARIOS; scenario++) {
+		struct stress_round one, two;
+		struct trace *first, *second;
+		char why[256];
+
+		stress_round_of(&plan, backend, (enum stress_scenario)scenario, 99, &one);
+		stress_round_of(&plan, backend, (enum stress_scenario)scenario, 99, &two);
+		assert_memory_equal(&one, &two, sizeof(one));
+		assert_int_equal(stress_trace(&one, &first, why, sizeof(why)), 0);
+		assert_int_equal(stress_trace(&two, &second, why, sizeof(why)), 0);
+		assert_int_equal(first->checksum, second->checksum);
+		assert_int_equal(trace_validate(first, why, sizeof(why)), 0);
+		trace_destroy(first);
+		trace_destroy(second);
+	}
+	backend_close(backend);
+}
+
+static void origin_comes_back(void **state)
+{
+	struct backend *backend = open_backend("nt-pool");
+	struct stress_round round = {
+		.backend = backend,
+		.scenario = STRESS_FAILURES,
+		.seed = 0xFEDCBA9876543210u,
+		.page_size = 65536,
+		.laps = 3,
+		.room_bytes = 123456,
+		.faults = { 7, 8, 0.25, 0x1234567890ABCDEFu },
+		.fault_types = 2,
+		.verify = VERIFIER_TRACKING | VERIFIER_LOW_RESOURCES,
+		.low = { 0.5, 9, POOL_TAG('I', 'r', 'p', ' '), 0 },
+	};
+	struct stress_round back;
+	char text[2048], rule[64], spec[512], why[256];
+
+	(void)state;
+	assert_in_range(stress_origin_format(&round, "overlap", text, sizeof(text)), 1,
+			sizeof(text) - 1);
+	assert_int_equal(stress_origin_parse(text, &back, rule, sizeof(rule), spec, sizeof(spec),
+					     why, sizeof(why)),
+			 0);
+	assert_string_equal(rule, "overlap");
+	assert_string_equal(spec, "nt-pool");
+	assert_int_equal(back.seed, round.seed);
+	assert_int_equal(back.scenario, round.scenario);
+	assert_int_equal(back.page_size, round.page_size);
+	assert_int_equal(back.room_bytes, round.room_bytes);
+	assert_int_equal(back.laps, round.laps);
+	assert_int_equal(back.fault_types, round.fault_types);
+	assert_int_equal(back.verify, round.verify);
+	assert_int_equal(back.low.tag, round.low.tag);
+	assert_int_equal(back.low.delay, round.low.delay);
+	assert_memory_equal(&back.faults, &round.faults, sizeof(round.faults));
+	assert_int_equal(stress_origin_parse("irp-storm", &back, rule, sizeof(rule), spec,
+					     sizeof(spec), why, sizeof(why)),
+			 -ENOENT);
+	assert_int_equal(stress_origin_parse("stress:laps=x,backend=y", &back, rule, sizeof(rule),
+					     spec, sizeof(spec), why, sizeof(why)),
+			 -EINVAL);
+	backend_close(backend);
+}
+
+static void plans_of_failure(void **state)
+{
+	struct stress_plan plan = { .threads = 1 };
+	char why[256] = "";
+
+	(void)state;
+	assert_int_equal(stress_faults_parse("nth=3,probability=0.5", &plan, why, sizeof(why)), 0);
+	assert_true(plan.faults_given);
+	assert_int_equal(plan.faults.fail_nth, 3);
+	assert_true(plan.faults.fail_probability == 0.5);
+	assert_int_equal(plan.verify, 0);
+	assert_int_equal(stress_faults_parse("probability=0.1,tag=Irp", &plan, why, sizeof(why)),
+			 0);
+	assert_int_equal(plan.low.tag, POOL_TAG('I', 'r', 'p', ' '));
+	assert_int_equal(plan.verify, VERIFIER_LOW_RESOURCES);
+	plan = (struct stress_plan){ 0 };
+	assert_int_equal(stress_faults_parse("systematic", &plan, why, sizeof(why)), 0);
+	assert_true(plan.systematic);
+	assert_int_equal(stress_faults_parse("nht=3", &plan, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "nth"));
+	plan = (struct stress_plan){ 0 };
+	assert_int_equal(stress_faults_parse("nth=0", &plan, why, sizeof(why)), -EINVAL);
+	assert_int_equal(stress_faults_parse("tag=toolong", &plan, why, sizeof(why)), -EINVAL);
+}
+
+/* Systematic failure promises every workload, and a run of each a few thousand times. */
+static void every_workload_is_small(void **state)
+{
+	struct stress_round round = { .processors = 2, .seed = 3, .events_small = true };
+	unsigned count = 0;
+	char why[256];
+
+	(void)state;
+	for (; (round.workload = stress_workload(count)); count++) {
+		struct trace *trace;
+		uint64_t events = 0;
+
+		assert_int_equal(stress_trace(&round, &trace, why, sizeof(why)), 0);
+		assert_int_equal(trace_validate(trace, why, sizeof(why)), 0);
+		for (int phase = 0; phase < TRACE_PHASES; phase++)
+			events += trace_phase_events(trace, (enum trace_phase)phase);
+		print_message("%s: %llu events\n", round.workload, (unsigned long long)events);
+		assert_in_range(events, 200, 20000);
+		trace_destroy(trace);
+	}
+	assert_non_null(workloads[count - 1]);
+	assert_null(workloads[count]);
+}
+
+/* ---- stops ---- */
+
+static void every_rule_has_its_stop(void **state)
+{
+	(void)state;
+	for (const struct bugcheck_rule *rule = bugcheck_rules; rule->rule; rule++) {
+		assert_string_not_equal(bugcheck_name(rule->code), "UNKNOWN_STOP");
+		assert_ptr_equal(bugcheck_rule_find(rule->rule), rule);
+		assert_in_range(strlen(rule->rule), 1, sizeof(((struct finding *)0)->rule) - 1);
+	}
+	assert_null(bugcheck_rule_find("nonsense"));
+	assert_string_equal(bugcheck_name(0xC2), "BAD_POOL_CALLER");
+	assert_string_equal(bugcheck_rule_of(0xC2, 7)->rule, "double-free");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(shadow_sees_every_overlap),
+		cmocka_unit_test(shadow_knows_whole_pages),
+		cmocka_unit_test(shadow_has_no_false_alarm),
+		cmocka_unit_test(same_seed_same_round),
+		cmocka_unit_test(origin_comes_back),
+		cmocka_unit_test(plans_of_failure),
+		cmocka_unit_test(every_workload_is_small),
+		cmocka_unit_test(every_rule_has_its_stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
