@@ -30,7 +30,7 @@ foreach(entry
 	overlap=overlap
 	paged_statistics=irql-touch
 	"race=overlap|contents|contents-of-pages|block-bytes|growth|crash"
-	rare_split=overlap|block-bytes
+	rare_split=overlap|contents|block-bytes
 	refuses_at_times=null
 	scribbles=contents|contents-of-pages
 	segfaults=crash
