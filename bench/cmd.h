@@ -10,6 +10,8 @@ enum exit_code {
 	EXIT_INCONCLUSIVE = 4
 };
 
+int cmd_ab(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_gbench(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_measure(int argc, char **argv);

@@ -31,6 +31,7 @@ struct measure_spec {
 	size_t paged_resident_bytes;
 	size_t limit_bytes[POOL_TYPES]; /* 0: none */
 	unsigned checkpoints; /* memory pass */
+	unsigned slowdown_steps; /* planted in the throughput pass (bench/slowdown.h); 0: none */
 	int trace_fd;         /* an image of the trace, or -1: generate it */
 };
 

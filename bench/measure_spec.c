@@ -14,19 +14,20 @@ char *measure_spec_format(const struct measure_spec *spec)
 	char *text;
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)spec->seed);
-	object = json_pack(
-		"{ss ss si sI ss ss si si ss sI si si ss ss sb sI sI sI si si si}", "backend",
-		spec->cell.backend, "workload", spec->cell.workload, "threads",
-		(int)spec->cell.threads, "page_size", (json_int_t)spec->cell.page_size, "backing",
-		spec->cell.backing, "pass", pass_names[spec->pass], "repetition",
-		(int)spec->repetition, "order", (int)spec->order, "seed", seed, "events",
-		(json_int_t)spec->events, "laps", (int)spec->laps, "warmup_laps",
-		(int)spec->warmup_laps, "touch", touch_mode_names[spec->touch], "bind", spec->bind,
-		"paging_file", (int)spec->paging_file, "paged_resident_bytes",
-		(json_int_t)spec->paged_resident_bytes, "nonpaged_limit_bytes",
-		(json_int_t)spec->limit_bytes[POOL_NONPAGED], "paged_limit_bytes",
-		(json_int_t)spec->limit_bytes[POOL_PAGED], "checkpoints", (int)spec->checkpoints,
-		"node", spec->node, "trace_fd", spec->trace_fd);
+	object = json_pack("{ss ss si sI ss ss si si ss sI si si ss ss sb sI sI sI si si si si}",
+			   "backend", spec->cell.backend, "workload", spec->cell.workload,
+			   "threads", (int)spec->cell.threads, "page_size",
+			   (json_int_t)spec->cell.page_size, "backing", spec->cell.backing, "pass",
+			   pass_names[spec->pass], "repetition", (int)spec->repetition, "order",
+			   (int)spec->order, "seed", seed, "events", (json_int_t)spec->events,
+			   "laps", (int)spec->laps, "warmup_laps", (int)spec->warmup_laps, "touch",
+			   touch_mode_names[spec->touch], "bind", spec->bind, "paging_file",
+			   (int)spec->paging_file, "paged_resident_bytes",
+			   (json_int_t)spec->paged_resident_bytes, "nonpaged_limit_bytes",
+			   (json_int_t)spec->limit_bytes[POOL_NONPAGED], "paged_limit_bytes",
+			   (json_int_t)spec->limit_bytes[POOL_PAGED], "checkpoints",
+			   (int)spec->checkpoints, "node", spec->node, "slowdown_steps",
+			   (int)spec->slowdown_steps, "trace_fd", spec->trace_fd);
 	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	return text;
@@ -48,28 +49,29 @@ static int unpack(json_t *object, struct measure_spec *spec, char *why, size_t w
 	const char *seed = "1";
 	int threads = 1, repetition = 0, order = 0, laps = (int)spec->laps;
 	int warmup = (int)spec->warmup_laps, paging = 0, checkpoints = (int)spec->checkpoints;
-	int trace_fd = -1, node = -1, pass_index, touch_index;
+	int trace_fd = -1, node = -1, slowdown = 0, pass_index, touch_index;
 	json_int_t page_size = POOL_OS_PAGE, events = (json_int_t)spec->events, resident = 0;
 	json_int_t nonpaged = 0, paged = 0;
 	json_error_t error;
 
 	if (json_unpack_ex(object, &error, 0,
 			   "{ss ss s?i s?I s?s s?s s?i s?i s?s s?I s?i s?i s?s s?s s?b s?I s?I "
-			   "s?I s?i s?i s?i}",
+			   "s?I s?i s?i s?i s?i}",
 			   "backend", &backend, "workload", &workload, "threads", &threads,
 			   "page_size", &page_size, "backing", &backing, "pass", &pass,
 			   "repetition", &repetition, "order", &order, "seed", &seed, "events",
 			   &events, "laps", &laps, "warmup_laps", &warmup, "touch", &touch, "bind",
 			   &bind, "paging_file", &paging, "paged_resident_bytes", &resident,
 			   "nonpaged_limit_bytes", &nonpaged, "paged_limit_bytes", &paged,
-			   "checkpoints", &checkpoints, "node", &node, "trace_fd", &trace_fd) != 0) {
+			   "checkpoints", &checkpoints, "node", &node, "trace_fd", &trace_fd,
+			   "slowdown_steps", &slowdown) != 0) {
 		snprintf(why, why_bytes, "%s", error.text);
 		return -EINVAL;
 	}
 	pass_index = index_of(pass_names, pass);
 	touch_index = index_of(touch_mode_names, touch);
 	if (pass_index < 0 || touch_index < 0 || threads < 1 || laps < 1 || warmup < 0 ||
-	    checkpoints < 1 || page_size < 0 || events < 1) {
+	    checkpoints < 1 || slowdown < 0 || page_size < 0 || events < 1) {
 		snprintf(why, why_bytes, "a value is out of range (pass '%s', touch '%s')", pass,
 			 touch);
 		return -EINVAL;
@@ -95,6 +97,7 @@ static int unpack(json_t *object, struct measure_spec *spec, char *why, size_t w
 	spec->limit_bytes[POOL_NONPAGED] = (size_t)nonpaged;
 	spec->limit_bytes[POOL_PAGED] = (size_t)paged;
 	spec->node = node;
+	spec->slowdown_steps = (unsigned)slowdown;
 	spec->trace_fd = trace_fd;
 	return 0;
 }

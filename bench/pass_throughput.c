@@ -18,6 +18,7 @@
 #include "bench/counters.h"
 #include "bench/gbench.h"
 #include "bench/measure.h"
+#include "bench/slowdown.h"
 #include "results/statistics.h"
 
 struct thread_sums {
@@ -32,7 +33,7 @@ struct throughput_state {
 	struct barrier barrier;
 	atomic_bool failed;
 	uint64_t operations; /* a lap, all threads */
-	int64_t batch;       /* the same, a thread: what Google Benchmark counts as iterations */
+	int64_t batch; /* the same, a thread: what Google Benchmark counts as iterations */
 	uint64_t *start_ns, *end_ns; /* [laps][threads] */
 	struct thread_sums *threads;
 	size_t times_bytes, threads_bytes;
@@ -42,8 +43,9 @@ static void replay_phase(struct throughput_state *state, unsigned thread, enum t
 {
 	const struct trace_stream *stream = &state->m->image.trace.streams[thread];
 
-	state->threads[thread].failed_allocs += replay_events(
-		&state->m->replay, thread, stream->start[phase], stream->count[phase]);
+	state->threads[thread].failed_allocs += slowdown_replay(
+		&state->m->replay, thread, stream->start[phase], stream->count[phase],
+		phase == TRACE_BODY ? state->m->spec->slowdown_steps : 0);
 }
 
 /* To the steady state, and the laps that are thrown away. False: this thread or another cannot go on. */
@@ -169,7 +171,8 @@ static void keep_counters(struct throughput_state *state)
 	struct fault_counts faults = { 0 };
 
 	for (int i = 0; i < COUNTER_HARDWARE; i++) {
-		double sum = 0; /* NaN on any thread makes it NaN, and so does a group that was shared */
+		double sum =
+			0; /* NaN on any thread makes it NaN, and so does a group that was shared */
 
 		for (unsigned t = 0; t < state->m->spec->cell.threads; t++)
 			sum += state->threads[t].values.exact ? state->threads[t].values.value[i]
@@ -226,6 +229,10 @@ static int finish(struct throughput_state *state)
 	if (error)
 		return error;
 	keep_counters(state);
+	if (m->spec->slowdown_steps)
+		slowdown_report(m->spec->slowdown_steps,
+				slowdown_chunks(&m->image.trace, TRACE_BODY), state->operations,
+				&m->result->record);
 	m->result->record.metrics[METRIC_failed_allocs] = 0;
 	return 0;
 }

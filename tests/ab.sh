@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# poolbench ab and compare as a person or a CI meets them. usage: ab.sh POOLBENCH BROKEN_PLUGINS_DIRECTORY
+# No absolute time is a condition: what is known is that a backend is itself, and that work was planted.
+set -uo pipefail
+poolbench=$1 broken=$2
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+failures=0 checks=0
+small=(--workload irp-storm --events 10000 --laps 8 --passes throughput)
+
+fail() {
+	printf 'FAILED: %s\n' "$*"
+	[ -s out ] && sed 's/^/    /' out | head -n 30
+	failures=$((failures + 1))
+}
+
+# expect CODE PATTERN COMMAND...: the exit code (a pattern), and a pattern (extended) in what it prints.
+expect() {
+	local code=$1 pattern=$2 got
+	shift 2
+	checks=$((checks + 1))
+	"$@" >out 2>&1
+	got=$?
+	[[ "$got" =~ ^($code)$ ]] || { fail "exit code $got, not $code: $*"; return 1; }
+	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
+}
+
+# ---- words ----
+expect 2 "which two" "$poolbench" ab nt-pool
+expect 2 "not more" "$poolbench" ab nt-pool glibc null
+expect 2 "did you mean 'nt-pool'" "$poolbench" ab nt-poll glibc
+expect 2 "did you mean 'irp-storm'" "$poolbench" ab nt-pool glibc --workload irp-strom
+expect 2 "percentage" "$poolbench" ab nt-pool glibc --threshold some
+expect 2 "6 to 999" "$poolbench" ab nt-pool glibc --pairs 2
+expect 2 "median or q1" "$poolbench" ab nt-pool glibc --statistic mean
+expect 2 "footprint" "$poolbench" ab nt-pool glibc --gate speed
+expect 2 "only base" "$poolbench" ab nt-pool glibc --backing thp
+expect 3 "nowhere" "$poolbench" ab ./nowhere.so glibc
+expect 3 "not a|cannot|no" "$poolbench" ab --resume nothing-here
+
+# ---- a great difference is a regression one way and an improvement the other ----
+expect 1 "REGRESSION" "$poolbench" ab null glibc "${small[@]}" --out worse --markdown worse.md
+expect 0 '"verdict": "REGRESSION"' cat worse/ab.json
+expect 0 'A against A' cat worse.md
+expect 0 'planted \+3.0 %' cat worse.md
+expect 0 '\*\*REGRESSION\*\*' cat worse.md
+expect 0 '^"null/irp-storm.*,time,confirm,19,' cat worse/pairs.csv
+expect 0 '"verdict": "IMPROVEMENT"' "$poolbench" ab glibc null "${small[@]}" --json
+
+# ---- A against itself is no regression; on a busy machine it may stay open ----
+expect '0|4' "EQUIVALENT|INCONCLUSIVE" "$poolbench" ab nt-pool nt-pool "${small[@]}" --out same
+grep -q "REGRESSION" out && fail "A against A is a regression"
+expect '0|125' "" "$poolbench" ab nt-pool nt-pool "${small[@]}" --max-pairs 20 --bisect
+expect 1 "REGRESSION" "$poolbench" ab null glibc "${small[@]}" --bisect
+
+# ---- footprints: a pool that caches more is told from the same pool ----
+expect '0|4' 'footprint.*EQUIVALENT' "$poolbench" ab nt-pool nt-pool --workload irp-storm --events 10000 \
+	--passes memory
+
+# ---- a side that fails ----
+expect 1 "segfaults.so: CRASHED" "$poolbench" ab nt-pool "$broken/segfaults.so" "${small[@]}"
+expect 4 "UNKNOWN" "$poolbench" ab "$broken/segfaults.so" nt-pool "${small[@]}"
+expect 125 "UNKNOWN" "$poolbench" ab "$broken/segfaults.so" nt-pool "${small[@]}" --bisect
+
+# ---- killed, and gone on with: nothing that was finished is measured again ----
+"$poolbench" ab null glibc "${small[@]}" --out killed >out 2>&1 &
+victim=$!
+for _ in $(seq 200); do
+	[ -s killed/records.jsonl ] && [ "$(wc -l <killed/records.jsonl)" -ge 12 ] && break
+	sleep 0.05
+done
+kill -9 $victim
+wait $victim 2>/dev/null
+before=$(head -n 12 killed/records.jsonl | sha256sum)
+expect 2 "no comparison" "$poolbench" ab --resume "$(
+	"$poolbench" run --backend null --workload irp-storm --passes throughput --repetitions 1 --events 4000 \
+		--laps 3 --no-plots --out plain >/dev/null 2>&1
+	echo plain
+)"
+expect 1 "REGRESSION" "$poolbench" ab --resume killed
+[ "$before" = "$(head -n 12 killed/records.jsonl | sha256sum)" ] || fail "records changed in resuming"
+[ -z "$(sed -E 's/.*"backend": ?"([^"]*)".*"repetition": ?([0-9]+),.*/\1 \2/' killed/records.jsonl | sort | uniq -d)" ] ||
+	fail "a process was measured twice"
+first=$(sed -n 's/.*"verdict": "\(.*\)".*/\1/p' killed/ab.json | head -n 1)
+expect 1 "^0 processes|0 processes" "$poolbench" ab --resume killed
+[ "$first" = "$(sed -n 's/.*"verdict": "\(.*\)".*/\1/p' killed/ab.json | head -n 1)" ] || fail "another verdict"
+
+# ---- a slow-down planted into B itself: found, and named by its size ----
+expect 1 "REGRESSION" "$poolbench" ab nt-pool nt-pool "${small[@]}" --slow-b 60% --out slowed
+expect 0 '"backend": ?"nt-pool \(slowed\)"' cat slowed/records.jsonl
+expect '0' "interleaved \| 1 " "$poolbench" ab --self-test nt-pool "${small[@]}" --recorded 20 --sessions 50 \
+	--real 0 --out self-test
+expect 2 "20 to 900" "$poolbench" ab --self-test nt-pool --recorded 3
+expect 2 "one backend" "$poolbench" ab --self-test nt-pool glibc
+
+# ---- two stored runs ----
+stored=(--workload irp-storm --passes throughput --laps 8 --no-plots)
+for run in base new; do
+	"$poolbench" run --backend nt-pool "${stored[@]}" --events 10000 --repetitions 8 --out "$run" >out 2>&1 ||
+		fail "run $run"
+done
+"$poolbench" run --backend nt-pool "${stored[@]}" --events 4000 --repetitions 2 --out short >out 2>&1
+expect 2 "which two runs" "$poolbench" compare base
+expect 3 "nowhere" "$poolbench" compare base nowhere
+expect 2 "comparison already" "$poolbench" compare base worse
+expect '0|1|4' "NEW over BASE" "$poolbench" compare base new
+expect 0 "EQUIVALENT" "$poolbench" compare base base --threshold 500
+expect 2 "events: 10000 / 4000" "$poolbench" compare base short
+expect 2 "trace of irp-storm" "$poolbench" compare base short
+expect '0|1|4' "in spite of" "$poolbench" compare base short --force
+sed -i 's/"machine_fingerprint": "[^"]*"/"machine_fingerprint": "0123456789abcdef"/' new/environment.json
+expect 2 "fingerprint.*0123456789abcdef" "$poolbench" compare base new
+expect 4 "UNKNOWN" "$poolbench" compare base base --reference glibc
+# the same run with every time of the backend doubled: only the ratio to the floor can tell
+sed -E '/"backend": ?"nt-pool"/s/("ns_per_op_q1": ?)([0-9])/\19\2/' base/records.jsonl >doubled.jsonl
+cp -r base doubled
+mv doubled.jsonl doubled/records.jsonl
+expect 1 '"verdict": "REGRESSION"' "$poolbench" compare base doubled --json
+expect 0 '"verdict": "IMPROVEMENT"' "$poolbench" compare doubled base --json
+
+printf '%d checks, %d failures\n' "$checks" "$failures"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,326 @@
+/* Verdicts: the rules one by one, and thousands of sessions whose truth is known. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "results/rehearsal.h"
+#include "results/verdict.h"
+
+#define MOST 60
+
+/* Pairs around `centre`, `spread` wide, in a fixed pattern without ties. */
+static void fill(double *logs, unsigned count, double centre, double spread)
+{
+	for (unsigned i = 0; i < count; i++)
+		logs[i] = centre + spread * (((i * 37) % 61) / 30.0 - 1) * (1 + i * 1e-6);
+}
+
+struct bench {
+	struct verdict_rules rules;
+	double search[MOST], control[MOST], confirm[MOST];
+	struct trial trial;
+};
+
+static void bench_init(struct bench *bench, double effect, double spread)
+{
+	verdict_rules_init(&bench->rules);
+	trial_init(&bench->trial);
+	fill(bench->search, MOST, log1p(effect), spread);
+	fill(bench->control, MOST, 0, spread);
+	fill(bench->confirm, MOST, log1p(effect), spread);
+	bench->trial.search = bench->search;
+	bench->trial.control = bench->control;
+	bench->trial.confirm = bench->confirm;
+	bench->trial.searched = bench->trial.controls = 20;
+}
+
+static void a_change_needs_the_second_batch(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 0.05, 0.01);
+	assert_int_equal(trials_look(&b.trial, 1, &b.rules, false), 0);
+	assert_int_equal(b.trial.state, TRIAL_SUSPECT);
+	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE); /* nothing is said yet */
+	b.trial.confirmed = 20;
+	assert_int_equal(trial_confirm(&b.trial, &b.rules, false), 0);
+	assert_int_equal(b.trial.verdict, VERDICT_REGRESSION);
+	assert_true(fabs(b.trial.ratio.ratio - 1.05) < 0.005);
+}
+
+static void a_second_batch_may_refute(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 0.05, 0.01);
+	fill(b.confirm, MOST, 0, 0.01);
+	trials_look(&b.trial, 1, &b.rules, false);
+	b.trial.confirmed = 20;
+	trial_confirm(&b.trial, &b.rules, false);
+	assert_int_equal(b.trial.state, TRIAL_OPEN);
+	assert_int_equal(b.trial.refuted, 1);
+	/* significant but the other way round: no confirmation either */
+	bench_init(&b, 0.05, 0.01);
+	fill(b.confirm, MOST, -0.05, 0.01);
+	trials_look(&b.trial, 1, &b.rules, true);
+	assert_int_equal(b.trial.state, TRIAL_SUSPECT); /* the last look too */
+	b.trial.confirmed = 20;
+	trial_confirm(&b.trial, &b.rules, true);
+	assert_int_equal(b.trial.state, TRIAL_DECIDED);
+	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE);
+	/* a suspicion without any confirming pair is none */
+	bench_init(&b, 0.05, 0.01);
+	trials_look(&b.trial, 1, &b.rules, false);
+	trial_confirm(&b.trial, &b.rules, true);
+	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE);
+}
+
+static void faster_is_an_improvement(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, -0.05, 0.01);
+	trials_look(&b.trial, 1, &b.rules, false);
+	b.trial.confirmed = 20;
+	trial_confirm(&b.trial, &b.rules, false);
+	assert_int_equal(b.trial.verdict, VERDICT_IMPROVEMENT);
+	assert_true(verdict_passes(b.trial.verdict));
+}
+
+static void small_changes_are_equivalent(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 0, 0.01);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_int_equal(b.trial.state, TRIAL_DECIDED);
+	assert_int_equal(b.trial.verdict, VERDICT_EQUIVALENT);
+	/* beyond doubt, and too small to matter */
+	bench_init(&b, 0.005, 0.001);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_true(b.trial.ratio.p < 1e-4);
+	assert_int_equal(b.trial.verdict, VERDICT_EQUIVALENT);
+	/* every pair the same: footprints often are */
+	bench_init(&b, 0, 0);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_int_equal(b.trial.verdict, VERDICT_EQUIVALENT);
+	bench_init(&b, 0.1, 0);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_int_equal(b.trial.state, TRIAL_SUSPECT);
+}
+
+static void noise_is_inconclusive_and_widens_the_threshold(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 0.01, 0.2);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_int_equal(b.trial.state, TRIAL_OPEN);
+	assert_true(b.trial.threshold > b.rules.threshold);
+	trials_look(&b.trial, 1, &b.rules, true);
+	assert_int_equal(b.trial.state, TRIAL_DECIDED);
+	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE);
+	assert_false(verdict_passes(b.trial.verdict));
+	/* five pairs can never have an interval of the level: no verdict from them */
+	bench_init(&b, 0, 0.001);
+	b.trial.searched = 5;
+	trials_look(&b.trial, 1, &b.rules, true);
+	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE);
+	/* and none from no pair at all */
+	bench_init(&b, 0, 0.001);
+	b.trial.searched = b.trial.controls = 0;
+	trials_look(&b.trial, 1, &b.rules, true);
+	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE);
+}
+
+/* One cell in which p is just small enough alone, and is not in a family of ten. */
+static void holm_keeps_the_family(void **state)
+{
+	struct bench b[10];
+	struct trial trials[10];
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		bench_init(&b[i], i ? 0 : 0.021, 0.04);
+		trials[i] = b[i].trial;
+	}
+	assert_int_equal(trials_look(trials, 1, &b[0].rules, false), 0);
+	assert_int_equal(trials[0].state, TRIAL_SUSPECT);
+	trials[0] = b[0].trial;
+	assert_int_equal(trials_look(trials, 10, &b[0].rules, false), 0);
+	assert_int_equal(trials[0].state, TRIAL_OPEN);
+	assert_true(fabs(trials[0].p_holm - 10 * trials[0].ratio.p) < 1e-12);
+	/* what is decided still counts: the family does not shrink between looks */
+	for (int i = 1; i < 10; i++)
+		trial_unknown(&trials[i]);
+	trials_look(trials, 10, &b[0].rules, false);
+	assert_int_equal(trials[0].state, TRIAL_OPEN);
+	assert_int_equal(trials[1].verdict, VERDICT_UNKNOWN);
+}
+
+static void a_differing_control_is_seen(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 0, 0.01);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_false(trial_control_differs(&b.trial, &b.rules));
+	bench_init(&b, 0, 0.01);
+	fill(b.control, MOST, 0.05, 0.01);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_true(trial_control_differs(&b.trial, &b.rules));
+}
+
+static void looks_are_laid_out(void **state)
+{
+	struct verdict_rules rules;
+
+	(void)state;
+	verdict_rules_init(&rules);
+	assert_int_equal(verdict_rules_looks(&rules, 20, 60), 0);
+	assert_int_equal(rules.looks, 3);
+	assert_int_equal(rules.pairs[1], 40);
+	assert_true(fabs(verdict_look_alpha(&rules) - 0.05 / 3) < 1e-12);
+	assert_int_equal(verdict_rules_looks(&rules, 20, 20), 0);
+	assert_int_equal(rules.looks, 1);
+	assert_int_equal(verdict_rules_looks(&rules, 20, 21), 0);
+	assert_int_equal(rules.looks, 2);
+	assert_int_not_equal(verdict_rules_looks(&rules, 21, 20), 0);
+	assert_int_not_equal(verdict_rules_looks(&rules, 0, 20), 0);
+}
+
+static void gates_take_the_worst(void **state)
+{
+	(void)state;
+	assert_int_equal(verdict_worse(VERDICT_EQUIVALENT, VERDICT_IMPROVEMENT),
+			 VERDICT_EQUIVALENT);
+	assert_int_equal(verdict_worse(VERDICT_INCONCLUSIVE, VERDICT_EQUIVALENT),
+			 VERDICT_INCONCLUSIVE);
+	assert_int_equal(verdict_worse(VERDICT_REGRESSION, VERDICT_UNKNOWN), VERDICT_REGRESSION);
+	assert_false(verdict_passes(VERDICT_UNKNOWN));
+	assert_false(verdict_passes(VERDICT_REGRESSION));
+	assert_string_equal(verdict_names[VERDICT_INCONCLUSIVE], "INCONCLUSIVE");
+}
+
+/* ---- sessions with a known truth ---- */
+
+#define NOISES 4096
+
+/*
+ * Noise as a shared machine makes it: the difference of two log-normal times of which one in twelve was disturbed for
+ * a multiple of the spread. `spread` is the standard deviation of an undisturbed pair.
+ */
+static void make_noise(double *noise, double spread, struct random *random)
+{
+	for (int i = 0; i < NOISES; i++) {
+		double sum = 0;
+
+		for (int k = 0; k < 12; k++)
+			sum += (double)(random_next(random) >> 11) * 0x1p-53;
+		noise[i] = (sum - 6) * spread;
+		if (random_chance(random, 83333))
+			noise[i] *= 6;
+	}
+}
+
+static struct rehearsal_counts hold(double spread, double effect, unsigned cells, unsigned sessions)
+{
+	static double noise[NOISES];
+	struct rehearsal_counts counts = { 0 };
+	struct verdict_rules rules;
+	struct random random;
+	const struct rehearsal rehearsal = {
+		.noise = noise, .noises = NOISES, .cells = cells, .effect = effect, .rules = &rules
+	};
+
+	verdict_rules_init(&rules);
+	random_seed(&random, 20240607);
+	make_noise(noise, spread, &random);
+	assert_int_equal(rehearse(&rehearsal, sessions, &random, &counts), 0);
+	assert_int_equal(counts.sessions, sessions);
+	return counts;
+}
+
+static void no_false_alarms(void **state)
+{
+	const struct rehearsal_counts quiet = hold(0.012, 0, 1, 4000);
+	const struct rehearsal_counts noisy = hold(0.06, 0, 1, 1000);
+	const struct rehearsal_counts family = hold(0.02, 0, 6, 500);
+
+	(void)state;
+	/* at most 1 %, with room for the chance of 4000 draws at the design's 0.125 % */
+	assert_true(quiet.verdicts[VERDICT_REGRESSION] <= 40);
+	assert_true(quiet.verdicts[VERDICT_IMPROVEMENT] <= 40);
+	assert_true(noisy.verdicts[VERDICT_REGRESSION] <= 10);
+	assert_true(family.verdicts[VERDICT_REGRESSION] <= 5);
+	/* the search alone keeps its 5 %, three standard deviations allowed; and is not simply blind */
+	assert_true(quiet.suspicious <= 4000 * 0.05 + 3 * sqrt(4000 * 0.05 * 0.95));
+	assert_true(noisy.suspicious > 0);
+	/* a quiet cell is also told to be equivalent, and soon */
+	assert_true(quiet.verdicts[VERDICT_EQUIVALENT] >= 3800);
+	assert_true(quiet.pairs <= 4000 * 25);
+}
+
+static void planted_changes_are_found(void **state)
+{
+	const struct rehearsal_counts two = hold(0.012, 0.02, 1, 1000);
+	const struct rehearsal_counts three = hold(0.012, 0.03, 1, 1000);
+	const struct rehearsal_counts large = hold(0.06, 0.02, 1, 500);
+
+	(void)state;
+	assert_true(two.found_within[1] >= 950);
+	assert_true(three.found_within[0] >= 950);
+	/* in such noise 2 % cannot be found reliably; what matters is that few such cells pass */
+	assert_true(large.verdicts[VERDICT_REGRESSION] < 450);
+}
+
+static void power_agrees_with_the_sessions(void **state)
+{
+	struct bench b;
+	double small, large, none;
+
+	(void)state;
+	bench_init(&b, 0, 0.02);
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_int_equal(trial_power(&b.trial, &b.rules, 20, 0.02, 400, 7, &small), 0);
+	assert_int_equal(trial_power(&b.trial, &b.rules, 40, 0.02, 400, 7, &large), 0);
+	assert_int_equal(trial_power(&b.trial, &b.rules, 20, 0, 400, 7, &none), 0);
+	assert_true(small > 0.5 && small <= large && large > 0.95);
+	assert_true(none <= 0.05);
+	b.trial.controls = 3;
+	assert_int_equal(trial_power(&b.trial, &b.rules, 20, 0.02, 400, 7, &small), 0);
+	assert_true(isnan(small));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_change_needs_the_second_batch),
+		cmocka_unit_test(a_second_batch_may_refute),
+		cmocka_unit_test(faster_is_an_improvement),
+		cmocka_unit_test(small_changes_are_equivalent),
+		cmocka_unit_test(noise_is_inconclusive_and_widens_the_threshold),
+		cmocka_unit_test(holm_keeps_the_family),
+		cmocka_unit_test(a_differing_control_is_seen),
+		cmocka_unit_test(looks_are_laid_out),
+		cmocka_unit_test(gates_take_the_worst),
+		cmocka_unit_test(no_false_alarms),
+		cmocka_unit_test(planted_changes_are_found),
+		cmocka_unit_test(power_agrees_with_the_sessions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
