@@ -61,7 +61,7 @@ struct ab_options {
 	double budget_seconds; /* 0: none; no look is started after it */
 	double planted;        /* share of A's time; 0: no positive control */
 	double slow_b;         /* for tests of the comparison itself: planted into B */
-	enum metric statistic; /* of a process's laps: ns_per_op, _q1 or _min */
+	enum metric statistic; /* of a process's laps: ns_per_op_min, _q1 or ns_per_op */
 	bool gate[AB_SERIES];
 };
 

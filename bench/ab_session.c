@@ -193,7 +193,7 @@ static int measure_round(struct session_run *run, unsigned index, enum pass pass
 		if (roles[i] == AB_SLOWED)
 			true_steps = slowdown_true_share(&record, 1);
 		else if (roles[i] == AB_A)
-			time_a = record.metrics[METRIC_ns_per_op_q1];
+			time_a = record.metrics[metric_of(run->session, AB_TIME)];
 	}
 	out->true_share = true_steps / time_a;
 	return 0;
