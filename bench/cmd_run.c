@@ -20,7 +20,7 @@ enum { KEY_QUICK = 0x2000, KEY_OUT, KEY_RESUME, KEY_NO_PLOTS, KEY_JSON };
 
 /* --quick: a first look in a minute or two; its record says what it was. */
 static const char *const quick_options[][2] = {
-	{ "repetitions", "5" }, { "events", "100000" }, { "threads", "2" },
+	{ "repetitions", "6" }, { "events", "100000" }, { "threads", "1,2" },
 };
 
 struct run_arguments {
@@ -76,7 +76,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option own_options[] = {
-	{ "quick", KEY_QUICK, NULL, 0, "A first look: fewer repetitions and events, two threads",
+	{ "quick", KEY_QUICK, NULL, 0, "A first look: fewer repetitions and events, one and two threads",
 	  1 },
 	{ "out", KEY_OUT, "DIR", 0, "Where the run goes (default results/runs/TIME-ID)", 1 },
 	{ "resume", KEY_RESUME, "DIR", 0, "Go on with a run that was cut off", 1 },
