@@ -1,5 +1,5 @@
 /*
- * conformance [--full] [--only CHECK] [--expect CHECK/RULE] [--covers FILE] [SPEC...]
+ * conformance [--full] [--threads] [--only CHECK] [--expect CHECK/RULE] [--covers FILE] [SPEC...]
  *
  * Runs the suite on each backend named, or on every backend of the registry. Exit: 0 all rules kept; 1 one was
  * broken; 2 usage; 77 (skipped, to ctest) when the one library asked for is not on this machine.
@@ -120,6 +120,7 @@ struct tally {
 /* What a run is limited to. */
 struct limits {
 	bool full;
+	bool threads;     /* only the checks that run more than one thread: what tsan has to see */
 	const char *only; /* a check's name, or NULL */
 	const char *expect; /* "CHECK/RULE", or NULL */
 };
@@ -154,7 +155,8 @@ static void run_environment(struct suite *suite, bool first, const struct limits
 {
 	for (size_t table = 0; table < COUNT_OF(check_tables); table++) {
 		for (const struct check *check = check_tables[table]; check->name; check++) {
-			if (!suite_has(suite, check->needs) ||
+			if ((limits->threads && check_tables[table] != thread_checks) ||
+			    !suite_has(suite, check->needs) ||
 			    (suite->ops->caps & check->forbids) || (check->once && !first) ||
 			    !is_wanted(limits, check))
 				continue;
@@ -261,14 +263,14 @@ static int check_coverage(const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: conformance [--full] [--only CHECK] [--expect CHECK/RULE] "
+	fprintf(stderr, "usage: conformance [--full] [--threads] [--only CHECK] [--expect CHECK/RULE] "
 			"[--covers FILE] [SPEC...]\n");
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	struct limits limits = { false, NULL, NULL };
+	struct limits limits = { .full = false };
 	int result = 0, at = 1;
 
 	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -282,6 +284,8 @@ int main(int argc, char **argv)
 			limits.full = true;
 		else if (strcmp(argv[at], "--expect") == 0 && at + 1 < argc)
 			limits.expect = argv[++at];
+		else if (strcmp(argv[at], "--threads") == 0)
+			limits.threads = true;
 		else if (strcmp(argv[at], "--only") == 0 && at + 1 < argc)
 			limits.only = argv[++at];
 		else if (strcmp(argv[at], "--covers") == 0 && at + 1 < argc)

@@ -1,6 +1,6 @@
 # Installs the package into a directory of its own, builds the example plugin out of the tree against it, once
 # through CMake and once through pkg-config, and runs the conformance suite on them (whole on the first).
-#     cmake -D BUILD=... -D SOURCE=... -D WORK=... -D CONFORMANCE=... -D SANITIZE=... -D COMPILER=... -P this
+#     cmake -D BUILD=... -D SOURCE=... -D WORK=... -D CONFORMANCE=... -D SANITIZE=... -D COMPILER=... -D GENERATOR=... -P this
 function(run)
 	execute_process(COMMAND ${ARGN} RESULT_VARIABLE result)
 	if(NOT result EQUAL 0)
@@ -16,7 +16,7 @@ if(SANITIZE)
 endif()
 run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${WORK}/prefix" --component development)
 
-run("${CMAKE_COMMAND}" -S "${SOURCE}" -B "${WORK}/build" "-DCMAKE_PREFIX_PATH=${WORK}/prefix"
+run("${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${SOURCE}" -B "${WORK}/build" "-DCMAKE_PREFIX_PATH=${WORK}/prefix"
 	"-DCMAKE_C_COMPILER=${COMPILER}" "-DCMAKE_C_FLAGS=-Wall -Wextra -Werror ${flags}")
 run("${CMAKE_COMMAND}" --build "${WORK}/build")
 run("${CONFORMANCE}" "${WORK}/build/first-fit.so")
