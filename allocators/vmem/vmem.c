@@ -280,7 +280,7 @@ static void *span_take(const struct vmem *arena, size_t bytes, size_t alignment)
 
 /*
  * Takes a span in which the request fits, however it lies: no lock held. Spans grow with the arena, by a
- * 16th up to 16 times import_bytes: few enough imports, and small enough that some become idle and go back
+ * 64th up to 16 times import_bytes: few enough imports, and small enough that some become idle and go back
  * when the arena empties. Under a tight limit as little as will do is taken.
  */
 static void *span_import(const struct vmem *arena, const struct vmem_request *request,
@@ -289,7 +289,7 @@ static void *span_import(const struct vmem *arena, const struct vmem_request *re
 	struct page_source *source = arena->config.source;
 	const size_t least = page_source_round_up(source, request->bytes);
 	const size_t most = 16 * arena->config.import_bytes;
-	size_t wanted = owned_bytes / 16 < most ? owned_bytes / 16 : most;
+	size_t wanted = owned_bytes / 64 < most ? owned_bytes / 64 : most;
 	void *run;
 
 	if (least < request->bytes)
