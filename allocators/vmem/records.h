@@ -26,7 +26,7 @@ struct records {
 	size_t in_use;
 };
 
-/* `bytes` of a record, rounded up to 16; at most an eighth of the source's page. Takes no memory. */
+/* `bytes` of a record, rounded up to 16; at most half of the source's page. Takes no memory. */
 void records_init(struct records *records, struct page_source *source, size_t bytes);
 /* Gives every page back. */
 void records_fini(struct records *records);

@@ -52,6 +52,9 @@ int vmem_init(struct vmem *arena, const struct vmem_config *config)
 	size_t bytes = config->metadata->page_size;
 
 	*arena = (struct vmem){ .config = *config };
+	/* Whoever keeps any keeps one, however large the pool page: or a lone block imports one each time. */
+	if (config->retain_bytes && config->retain_bytes < config->source->page_size)
+		arena->config.retain_bytes = config->source->page_size;
 	arena->buckets = page_source_take(config->metadata, bytes, 0);
 	if (!arena->buckets)
 		return -ENOMEM;
@@ -266,13 +269,17 @@ static struct vmem_segment *span_add(struct vmem *arena, void *start, size_t byt
 	return span->next;
 }
 
+/* Asked before the commit: where the owner has no room for it, a span would be faulted in for nothing. */
 static void *span_take(const struct vmem *arena, size_t bytes, size_t alignment)
 {
 	const struct vmem_config *config = &arena->config;
-	void *run = page_source_take(config->source, bytes, alignment);
+	void *run = page_source_reserve(config->source, bytes, alignment);
 
-	if (run && config->imported && config->imported(config->imported_arg, run, bytes) != 0) {
-		page_source_give(config->source, run, bytes);
+	if (!run)
+		return NULL;
+	if ((config->imported && config->imported(config->imported_arg, run, bytes) != 0) ||
+	    page_source_commit(config->source, run, bytes) != 0) {
+		page_source_release(config->source, run, bytes);
 		return NULL;
 	}
 	return run;

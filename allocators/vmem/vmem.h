@@ -51,8 +51,8 @@ struct vmem_config {
 	size_t quantum; /* power of two, 16 .. source->page_size */
 	enum vmem_fit fit;
 	size_t import_bytes; /* least that is asked of the source at a time */
-	size_t retain_bytes; /* spans that are free as a whole are kept up to this */
-	/* Told of each span before it is used, without the lock; may be NULL. Not 0: the span is refused. */
+	size_t retain_bytes; /* idle spans are kept up to this, or one page; 0: none */
+	/* Asked about each span before its commit, without the lock; may be NULL. Not 0: refused. */
 	int (*imported)(void *arg, const void *run, size_t bytes);
 	void *imported_arg;
 };
