@@ -10,5 +10,6 @@ extern const struct pool_backend magazine_backend;
 extern const struct pool_backend vmem_backend;
 extern const struct pool_backend tlsf_backend;
 extern const struct pool_backend segment_heap_backend;
+extern const struct pool_backend slub_backend;
 
 #endif

@@ -21,6 +21,7 @@
 /* One line a backend. */
 const struct pool_backend *const builtin_backends[] = {
 	&null_backend,
+	&slub_backend,
 	&nt_pool_backend,
 	&magazine_backend,
 	&vmem_backend,

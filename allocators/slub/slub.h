@@ -1,0 +1,290 @@
+/*
+ * SLUB, inside: what its files share. The theory is at the top of slub.c.
+ *
+ *     slub.c         the backend: options, create, the two fast paths
+ *     geometry.c     size classes, slab order, how objects lie in a slab
+ *     slabs.c        slabs between processors and nodes: refill, free, freeze, partial lists
+ *     page_layer.c   page runs, the page map, slab descriptors
+ *     inspect.c      walk, check and counters
+ */
+#ifndef POOLBENCH_SLUB_H
+#define POOLBENCH_SLUB_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocators/pages.h"
+#include "allocators/pool.h"
+#include "allocators/spinlock.h"
+
+#define SLUB_LINE          64
+#define SLUB_UNIT_BYTES    16u /* addresses inside a slab are counted in these */
+#define SLUB_CLASSES       12u
+#define SLUB_LARGEST_BYTES 8192u
+#define SLUB_SLAB_BYTES    ((size_t)2 << 20) /* no slab is larger, whatever the options */
+#define SLUB_RUN_LISTS     64u /* kept page runs: lists by length in pool pages, 1 .. 64 */
+
+#define likely(x)          __builtin_expect(!!(x), 1)
+#define unlikely(x)        __builtin_expect(!!(x), 0)
+
+/*
+ * What `struct page` is in Linux: a slab's descriptor, outside of the slab, in nonpaged memory.
+ *
+ * `state` has what one compare-and-exchange must change together:
+ *
+ *     bits  0..23  head of the slab's own free list: unit + 1; 0: empty
+ *     bits 24..47  objects not on that list
+ *     bit  48      frozen: a processor owns the slab, no node list may have it
+ */
+struct slab {
+	alignas(SLUB_LINE) _Atomic uint64_t state;
+	char *base; /* NULL: a descriptor that is not in use */
+	struct slab *next,
+		*previous; /* node partial list; next alone: partial list of a processor */
+	uint32_t objects;
+	uint32_t pages; /* pool pages */
+	uint8_t class_index, type;
+};
+
+#define STATE_HEAD_MASK   (((uint64_t)1 << 24) - 1)
+#define STATE_INUSE_SHIFT 24
+#define STATE_INUSE_MASK  STATE_HEAD_MASK
+#define STATE_FROZEN      ((uint64_t)1 << 48)
+
+/* What a processor has of one cache. One line: only the thread that stands for the processor uses it. */
+struct slub_cpu_cache {
+	alignas(SLUB_LINE) void *freelist; /* objects of `slab` that are this processor's alone */
+	struct slab *slab; /* frozen; NULL: none */
+	struct slab *partial; /* frozen slabs with free objects, for later */
+	uint32_t partial_slabs;
+	uint32_t unused;
+	uint64_t alloc_fast, free_fast, alloc_slow, free_slow;
+};
+
+/* Events off the fast paths; the names are those of /sys/kernel/slab. */
+struct slub_events {
+	uint64_t free_frozen, free_add_partial, free_remove_partial;
+	uint64_t alloc_refill, alloc_from_partial, alloc_slab, alloc_fallback;
+	uint64_t cpu_partial_alloc, cpu_partial_free, cpu_partial_node, cpu_partial_drain;
+	uint64_t deactivate_full, deactivate, discard;
+	uint64_t atomics, retries;
+};
+
+struct slub_cpu {
+	alignas(2 * SLUB_LINE) struct pool *pool;
+	size_t fast_bytes; /* requests up to this may take the fast path; 0: none may (hardened) */
+	uint64_t random; /* state of this processor's generator */
+	struct slub_events events;
+	struct slub_cpu_cache caches[POOL_TYPES][SLUB_CLASSES];
+};
+
+/* A cache: one size class of one pool type, with its node's list of partial slabs. */
+struct slub_cache {
+	alignas(2 * SLUB_LINE) uint32_t bytes; /* of an object */
+	uint8_t class_index;
+	enum pool_type type;
+	uint32_t pages,
+		least_pages; /* of a slab in pool pages: as wished, and when memory is short */
+	uint32_t cpu_partial_slabs; /* most that a processor keeps aside; 0: none */
+	uint32_t min_partial; /* empty slabs go back when the node has so many partial ones */
+	alignas(SLUB_LINE) struct spinlock lock; /* from here on */
+	struct slab *first, *last;
+	_Atomic size_t partial_count; /* read without it too */
+};
+
+/* The page map's entries: one a pool page. The low bits say what the rest is. */
+enum slub_page_kind {
+	SLUB_PAGE_NONE, /* 0: not ours */
+	SLUB_PAGE_SLAB, /* descriptor | kind << 4 | class; each page of the slab has it */
+	SLUB_PAGE_LARGE, /* pages << 6 | kind << 4; the first page of the block alone */
+	SLUB_PAGE_FREE /* (next page + 1) << 32 | pages << 6 | kind << 4; the first page of a kept run */
+};
+#define SLUB_ENTRY_CLASS      15u
+#define SLUB_ENTRY_KIND_SHIFT 4
+#define SLUB_ENTRY_REST       (~(uint64_t)63)
+
+/*
+ * A part of the control area, committed as it is reached into: low .. high, besides what of it lies in the part
+ * that create commits. Offsets are from the pool. low == high: nothing.
+ */
+struct slub_region {
+	size_t start;
+	size_t low, high;
+};
+
+/* The page layer of one pool type. Page numbers count from the source's base. */
+struct slub_pages {
+	char *base;
+	size_t range_bytes;
+	unsigned shift; /* log2 of the pool page */
+	uint64_t *map;
+	struct page_source *source;
+	alignas(SLUB_LINE) struct spinlock lock; /* from here on */
+	struct slub_region map_region;
+	size_t bottom, top; /* no entry outside of these is set */
+	size_t kept_pages, keep_pages; /* in kept runs; most of it */
+	uint32_t runs[SLUB_RUN_LISTS + 1]; /* by length: page number + 1 of the first; 0: none */
+	uint64_t taken, given, reused, large_allocs;
+};
+
+struct slub_options {
+	unsigned cpu_partial, min_partial, min_objects, order;
+	bool hardened, random;
+	size_t largest, retain;
+};
+
+struct pool {
+	struct slub_pages pages[POOL_TYPES];
+	uint8_t class_of[SLUB_LARGEST_BYTES / SLUB_UNIT_BYTES]; /* by (bytes - 1) / 16 */
+	struct slub_options options;
+	uint64_t secret; /* hardened: mixed into each link */
+	void (*stop)(void *stop_arg, const struct pool_stop *stop);
+	void *stop_arg;
+	unsigned processors;
+	struct slub_cpu *cpus; /* one a processor, and the outsiders' */
+	struct spinlock
+		outsider_lock; /* cpus[processors]: of threads that stand for no processor here */
+	struct page_source *control_source;
+	size_t control_bytes, control_committed; /* reserved; committed by create */
+	alignas(SLUB_LINE) struct spinlock slab_lock; /* from here on */
+	struct slub_region slab_region;
+	struct slab *slabs; /* descriptors */
+	size_t slab_count; /* no descriptor from here on was ever used */
+	struct slab *free_slabs;
+	alignas(2 * SLUB_LINE) struct slub_cache caches[POOL_TYPES][SLUB_CLASSES];
+};
+
+/* ---- slub.c ---- */
+
+/* Reports corruption through the pool's stop, which does not return. No lock may be held. */
+void slub_stop(struct pool *pool, uint32_t code, uint64_t reason, const void *where, uint64_t a,
+	       uint64_t b, const char *text);
+
+/* ---- links between free objects ---- */
+
+/*
+ * The link lies in the first word of a free object. Hardened, it is stored xor a secret of the pool xor the
+ * byte-swapped address of the word: a leaked link does not tell an address, and an overwritten one
+ * decodes to something that lies in no slab.
+ */
+static inline void *slub_link_code(const struct pool *pool, const void *object, const void *link)
+{
+	return (void *)((uintptr_t)link ^ pool->secret ^ __builtin_bswap64((uintptr_t)object));
+}
+
+static inline void slub_link_set(const struct pool *pool, void *object, void *next)
+{
+	*(void **)object = unlikely(pool->options.hardened) ? slub_link_code(pool, object, next)
+							    : next;
+}
+
+static inline void *slub_link(const struct pool *pool, const void *object)
+{
+	void *next = *(void *const *)object;
+
+	return unlikely(pool->options.hardened) ? slub_link_code(pool, object, next) : next;
+}
+
+/* ---- geometry.c ---- */
+
+extern const uint16_t slub_class_bytes[SLUB_CLASSES];
+
+/* Fills class_of. `largest` is the size of a class. */
+void slub_classes_init(struct pool *pool);
+/* Objects of `bytes` in a slab of `slab_bytes`, none of them across an OS page. */
+uint32_t slub_objects_in(size_t slab_bytes, uint32_t bytes);
+/* Address of the object of that index; and the index of the object at or around an address. */
+char *slub_object_at(const struct slab *slab, uint32_t index);
+uint32_t slub_object_index(const struct slab *slab, const void *address);
+/* Sets bytes, pages and least_pages of a cache by the options. */
+void slub_cache_geometry(const struct pool *pool, struct slub_cache *cache, uint32_t bytes);
+/* Links all objects of a new slab, in address order or shuffled; the first. */
+void *slub_slab_link(struct pool *pool, struct slub_cpu *cpu, struct slab *slab);
+
+/* ---- slabs.c ---- */
+
+static inline void *slub_state_head(const struct slab *slab, uint64_t state)
+{
+	uint64_t head = state & STATE_HEAD_MASK;
+
+	return head ? slab->base + (head - 1) * SLUB_UNIT_BYTES : NULL;
+}
+
+static inline uint32_t slub_state_inuse(uint64_t state)
+{
+	return (uint32_t)(state >> STATE_INUSE_SHIFT & STATE_INUSE_MASK);
+}
+
+static inline uint64_t slub_state(const struct slab *slab)
+{
+	return atomic_load_explicit(&slab->state, memory_order_acquire);
+}
+
+/* The object behind `object` on a free list; a hardened pool stops when it is none of the slab's. */
+void *slub_link_checked(struct pool *pool, const struct slab *slab, const void *object);
+/* The slow path of alloc: an object, and the processor has a slab again; NULL: no memory. */
+void *slub_refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+/* A chain of `count` linked objects of one slab goes back to that slab's own list. */
+void slub_slab_free(struct pool *pool, struct slub_cpu *cpu, struct slab *slab, void *head,
+		    void *tail, uint32_t count);
+/* Gives up the processor's slab and its partial slabs of one cache. Quiescent. */
+void slub_cpu_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+/* Gives the node's empty slabs back and sorts the rest, the fullest first. Quiescent. */
+void slub_cache_shrink(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+
+/* ---- page_layer.c ---- */
+
+/* Places the regions of map and descriptors behind the fixed part; sets control_bytes. */
+void slub_control_layout(struct pool *pool, const struct pool_config *config, size_t fixed_bytes);
+void slub_pages_init(struct pool *pool, enum pool_type type, struct page_source *source);
+/* A run of pool pages whose map entries can be written; NULL when the source refuses. */
+void *slub_pages_take(struct pool *pool, enum pool_type type, size_t count);
+/* Back to the kept runs or to the source. The entry of the first page is all that may be set. */
+void slub_pages_give(struct pool *pool, enum pool_type type, void *run, size_t count);
+/* Gives all kept runs back; whether there were any. */
+bool slub_pages_flush(struct pool *pool, enum pool_type type);
+/* A descriptor, or NULL; and back. */
+struct slab *slub_slab_get(struct pool *pool);
+void slub_slab_put(struct pool *pool, struct slab *slab);
+void *slub_large_alloc(struct pool *pool, enum pool_type type, size_t bytes);
+void slub_large_free(struct pool *pool, enum pool_type type, void *block);
+/* Decommits what of map and descriptors is above the last used entry. Bytes. Quiescent. */
+size_t slub_control_shrink(struct pool *pool);
+/* Gives everything back, live or not. */
+void slub_pages_destroy(struct slub_pages *pages);
+void slub_control_destroy(struct pool *pool);
+/* Whether the map reaches so far that an address has an entry. */
+bool slub_pages_known(const struct pool *pool, const struct slub_pages *pages, const void *block);
+
+static inline uint64_t *slub_entry(const struct slub_pages *pages, const void *address)
+{
+	return &pages->map[(size_t)((const char *)address - pages->base) >> pages->shift];
+}
+
+static inline enum slub_page_kind slub_entry_kind(uint64_t entry)
+{
+	return (enum slub_page_kind)(entry >> SLUB_ENTRY_KIND_SHIFT & 3);
+}
+
+static inline struct slab *slub_entry_slab(uint64_t entry)
+{
+	return (struct slab *)(uintptr_t)(entry & SLUB_ENTRY_REST);
+}
+
+/* Pool pages of a large block or of a kept run. */
+static inline size_t slub_entry_pages(uint64_t entry)
+{
+	return (size_t)((slub_entry_kind(entry) == SLUB_PAGE_FREE ? entry & UINT32_MAX : entry) >>
+			6);
+}
+
+/* ---- inspect.c ---- */
+
+int slub_walk(struct pool *pool, pool_visit visit, void *arg);
+int slub_check(struct pool *pool, char *why, size_t why_bytes);
+void slub_counters(struct pool *pool, pool_counter_visit visit, void *arg);
+
+#endif
