@@ -90,8 +90,7 @@ static unsigned order_calculate(size_t page_size, uint32_t bytes, size_t min_obj
 	return order_for(page_size, bytes);
 }
 
-/* Of `whole` objects as many as Linux keeps of this size where it keeps 120 of the smallest. */
-static uint32_t cpu_partial_objects(uint32_t bytes, uint32_t whole)
+uint32_t slub_scale(uint32_t bytes, uint32_t whole)
 {
 	if (bytes >= POOL_OS_PAGE)
 		return (whole * 6 + 119) / 120;
@@ -118,7 +117,7 @@ void slub_cache_geometry(const struct pool *pool, struct slub_cache *cache, uint
 	cache->min_partial = pool->options.min_partial;
 	/* Slabs are counted, as if each were half full. */
 	cache->cpu_partial_slabs =
-		(2 * cpu_partial_objects(bytes, pool->options.cpu_partial) + objects - 1) / objects;
+		(2 * slub_scale(bytes, pool->options.cpu_partial) + objects - 1) / objects;
 }
 
 /* The finaliser of splitmix64 (Steele, Lea and Flood, 2014). */

@@ -1,5 +1,5 @@
 /*
- * Walk, check and counters: all quiescent.
+ * Walk and check: both quiescent.
  *
  * Both go by the page map and, for a slab, by a bitmap of its free objects that is made from the lists they are
  * on. What is on a list of a processor, or on the own list of a frozen slab, is cached; what is on the own list
@@ -17,14 +17,20 @@
 
 /* One slab's free objects. */
 struct slab_view {
-	uint32_t own, local; /* on the slab's own list; on its processor's */
+	uint32_t own, local, sheaved; /* on the slab's own list; on its processor's; in sheaves */
 	bool broken; /* a link that leads out of the slab or round in a circle */
 	uint64_t bits[BITMAP_WORDS];
+	uint64_t sheaf_bits[BITMAP_WORDS]; /* those in sheaves; valid if sheaved */
 };
 
-static bool view_bit(const struct slab_view *view, uint32_t index)
+static bool bit(const uint64_t *bits, uint32_t index)
 {
-	return view->bits[index / 64] >> index % 64 & 1;
+	return bits[index / 64] >> index % 64 & 1;
+}
+
+static void bit_set(uint64_t *bits, uint32_t index)
+{
+	bits[index / 64] |= (uint64_t)1 << index % 64;
 }
 
 /* Objects on one list; each is marked. */
@@ -37,11 +43,11 @@ static uint32_t view_list(const struct pool *pool, const struct slab *slab, stru
 		uint32_t index = slub_object_index(slab, object);
 
 		if ((const char *)object < slab->base || index >= slab->objects ||
-		    slub_object_at(slab, index) != object || view_bit(view, index)) {
+		    slub_object_at(slab, index) != object || bit(view->bits, index)) {
 			view->broken = true;
 			break;
 		}
-		view->bits[index / 64] |= (uint64_t)1 << index % 64;
+		bit_set(view->bits, index);
 	}
 	return count;
 }
@@ -58,6 +64,71 @@ static const struct slub_cpu_cache *slab_owner(const struct pool *pool, const st
 	return NULL;
 }
 
+static void view_mark(const struct slab *slab, struct slab_view *view, const void *object)
+{
+	uint32_t index = slub_object_index(slab, object);
+
+	if (bit(view->bits, index))
+		view->broken = true;
+	bit_set(view->bits, index);
+	bit_set(view->sheaf_bits, index);
+	view->sheaved++;
+}
+
+typedef void object_visit(void *arg, struct slab *slab, const void *object);
+
+static void each_in_sheaf(const struct pool *pool, enum pool_type type, const struct sheaf *sheaf,
+			  object_visit *visit, void *arg)
+{
+	for (uint32_t i = 0; sheaf && i < sheaf->size; i++) {
+		uint64_t entry = *slub_entry(&pool->pages[type], sheaf->objects[i]);
+
+		visit(arg, slub_entry_slab(entry), sheaf->objects[i]);
+	}
+}
+
+/* Every object of a cache that is in a sheaf. */
+static void each_sheaved(const struct pool *pool, const struct slub_cache *cache,
+			 object_visit *visit, void *arg)
+{
+	for (unsigned i = 0; i <= pool->processors; i++) {
+		const struct slub_cpu_cache *mine =
+			&pool->cpus[i].caches[cache->type][cache->class_index];
+
+		each_in_sheaf(pool, cache->type, mine->main, visit, arg);
+		each_in_sheaf(pool, cache->type, mine->spare, visit, arg);
+	}
+	for (const struct sheaf *sheaf = cache->full; sheaf; sheaf = sheaf->next)
+		each_in_sheaf(pool, cache->type, sheaf, visit, arg);
+}
+
+static void count_sheaved(void *arg, struct slab *slab, const void *object)
+{
+	(void)object;
+	slab->in_sheaves += (uint32_t) * (const int *)arg;
+}
+
+/* Before and after a look at the slabs: `change` 1 counts, -1 takes the counts away. */
+static void sheaves_count(const struct pool *pool, int change)
+{
+	for (unsigned type = 0; type < POOL_TYPES; type++)
+		for (unsigned i = 0; i < SLUB_CLASSES; i++)
+			each_sheaved(pool, &pool->caches[type][i], count_sheaved, &change);
+}
+
+struct mark {
+	const struct slab *slab;
+	struct slab_view *view;
+};
+
+static void mark_sheaved(void *arg, struct slab *slab, const void *object)
+{
+	const struct mark *mark = arg;
+
+	if (slab == mark->slab)
+		view_mark(slab, mark->view, object);
+}
+
 static void view_slab(const struct pool *pool, const struct slab *slab, struct slab_view *view)
 {
 	const struct slub_cpu_cache *owner = slab_owner(pool, slab);
@@ -66,6 +137,15 @@ static void view_slab(const struct pool *pool, const struct slab *slab, struct s
 	view->broken = false;
 	view->own = view_list(pool, slab, view, slub_state_head(slab, slub_state(slab)));
 	view->local = owner ? view_list(pool, slab, view, owner->freelist) : 0;
+	view->sheaved = 0;
+	if (slab->in_sheaves) {
+		struct mark mark = { slab, view };
+
+		memset(view->sheaf_bits, 0,
+		       (slab->objects + 63) / 64 * sizeof(view->sheaf_bits[0]));
+		each_sheaved(pool, &pool->caches[slab->type][slab->class_index], mark_sheaved,
+			     &mark);
+	}
 }
 
 /* ---- walk ---- */
@@ -124,8 +204,10 @@ static int walk_slab(struct walk *walk, const struct pool *pool, const struct sl
 		const char *object = slub_object_at(slab, i);
 		enum pool_range_kind kind = POOL_RANGE_USED;
 
-		if (view_bit(&walk->view, i))
-			kind = frozen ? POOL_RANGE_CACHED : POOL_RANGE_FREE;
+		if (bit(walk->view.bits, i))
+			kind = frozen || (slab->in_sheaves && bit(walk->view.sheaf_bits, i))
+				       ? POOL_RANGE_CACHED
+				       : POOL_RANGE_FREE;
 		if (object > at)
 			result = walk_range(walk, POOL_RANGE_METADATA, at, (size_t)(object - at));
 		if (!result)
@@ -171,13 +253,15 @@ static int walk_region(struct walk *walk, const struct pool *pool, const struct 
 			  region->high - region->low);
 }
 
-int slub_walk(struct pool *pool, pool_visit visit, void *arg)
+static int walk_pool(struct pool *pool, pool_visit visit, void *arg)
 {
 	struct walk walk = { .visit = visit, .arg = arg, .type = POOL_NONPAGED };
 	int result = walk_range(&walk, POOL_RANGE_METADATA, pool, pool->control_committed);
 
 	for (unsigned type = 0; type < POOL_TYPES && !result; type++)
 		result = walk_region(&walk, pool, &pool->pages[type].map_region);
+	if (!result)
+		result = walk_region(&walk, pool, &pool->sheaf_region);
 	if (!result)
 		result = walk_region(&walk, pool, &pool->slab_region);
 	for (unsigned type = 0; type < POOL_TYPES && !result; type++) {
@@ -187,6 +271,16 @@ int slub_walk(struct pool *pool, pool_visit visit, void *arg)
 			result = walk_pages(&walk, pool, &pool->pages[type]);
 	}
 	return result ? result : walk_flush(&walk);
+}
+
+int slub_walk(struct pool *pool, pool_visit visit, void *arg)
+{
+	int result;
+
+	sheaves_count(pool, 1);
+	result = walk_pool(pool, visit, arg);
+	sheaves_count(pool, -1);
+	return result;
 }
 
 /* ---- check ---- */
@@ -287,12 +381,22 @@ static int check_node(struct audit *audit, const struct slub_cache *cache)
 	return 0;
 }
 
+static int check_sheaf(struct audit *audit, const struct sheaf *sheaf, bool full)
+{
+	if (!sheaf || (sheaf->size <= sheaf->capacity && (!full || sheaf->size)))
+		return 0;
+	return audit_fail(audit, "a sheaf of %u objects with room for %u", sheaf->size,
+			  sheaf->capacity);
+}
+
 static int check_cpu(struct audit *audit, const struct slub_cpu *cpu,
 		     const struct slub_cache *cache)
 {
 	const struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
 	uint32_t count = 0;
 
+	if (check_sheaf(audit, mine->main, false) || check_sheaf(audit, mine->spare, false))
+		return -EUCLEAN;
 	if (mine->slab && !(slub_state(mine->slab) & STATE_FROZEN))
 		return audit_fail(audit, "%p: a processor's slab is not frozen",
 				  (void *)mine->slab->base);
@@ -310,7 +414,21 @@ static int check_cpu(struct audit *audit, const struct slub_cpu *cpu,
 	return 0;
 }
 
-int slub_check(struct pool *pool, char *why, size_t why_bytes)
+static int check_barn(struct audit *audit, const struct slub_cache *cache)
+{
+	size_t count = 0, expected = atomic_load(&cache->full_count);
+
+	for (const struct sheaf *sheaf = cache->full; sheaf; sheaf = sheaf->next, count++)
+		if (count >= expected || check_sheaf(audit, sheaf, true) != 0)
+			return audit_fail(audit, "%u bytes: the barn's list is broken",
+					  cache->bytes);
+	if (count != expected)
+		return audit_fail(audit, "%u bytes: %zu full sheaves, %zu counted", cache->bytes,
+				  count, expected);
+	return 0;
+}
+
+static int check_pool(struct pool *pool, char *why, size_t why_bytes)
 {
 	struct audit audit = { .pool = pool, .why = why, .why_bytes = why_bytes };
 	int error = 0;
@@ -320,6 +438,8 @@ int slub_check(struct pool *pool, char *why, size_t why_bytes)
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned i = 0; i < SLUB_CLASSES && !error; i++) {
 			error = check_node(&audit, &pool->caches[type][i]);
+			if (!error)
+				error = check_barn(&audit, &pool->caches[type][i]);
 			for (unsigned cpu = 0; cpu <= pool->processors && !error; cpu++)
 				error = check_cpu(&audit, &pool->cpus[cpu], &pool->caches[type][i]);
 		}
@@ -334,101 +454,12 @@ int slub_check(struct pool *pool, char *why, size_t why_bytes)
 	return 0;
 }
 
-/* ---- counters ---- */
-
-struct totals {
-	uint64_t alloc_fast, free_fast, alloc_slow, free_slow, acquisitions, contentions;
-	struct slub_events events;
-};
-
-/* All members are counts. */
-static void events_add(struct slub_events *sum, const struct slub_events *events)
+int slub_check(struct pool *pool, char *why, size_t why_bytes)
 {
-	uint64_t *to = (uint64_t *)sum;
-	const uint64_t *from = (const uint64_t *)events;
+	int error;
 
-	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-		to[i] += from[i];
-}
-
-static void totals_lock(struct totals *totals, const struct spinlock *lock)
-{
-	totals->acquisitions += lock->acquisitions;
-	totals->contentions += lock->contentions;
-}
-
-static void totals_pool(struct totals *totals, const struct pool *pool)
-{
-	for (unsigned cpu = 0; cpu <= pool->processors; cpu++) {
-		const struct slub_cpu_cache *caches = &pool->cpus[cpu].caches[0][0];
-
-		for (unsigned i = 0; i < POOL_TYPES * SLUB_CLASSES; i++) {
-			totals->alloc_fast += caches[i].alloc_fast;
-			totals->free_fast += caches[i].free_fast;
-			totals->alloc_slow += caches[i].alloc_slow;
-			totals->free_slow += caches[i].free_slow;
-		}
-		events_add(&totals->events, &pool->cpus[cpu].events);
-	}
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		totals_lock(totals, &pool->pages[type].lock);
-		for (unsigned i = 0; i < SLUB_CLASSES; i++)
-			totals_lock(totals, &pool->caches[type][i].lock);
-	}
-	totals_lock(totals, &pool->slab_lock);
-	totals_lock(totals, &pool->outsider_lock);
-}
-
-static void counters_slow(const struct slub_events *e, pool_counter_visit visit, void *arg)
-{
-	visit(arg, "free_frozen", "slow frees to a slab that a processor owns", e->free_frozen);
-	visit(arg, "free_add_partial", "slow frees that put a slab on the node's list",
-	      e->free_add_partial);
-	visit(arg, "free_remove_partial", "slow frees that took an empty slab from it",
-	      e->free_remove_partial);
-	visit(arg, "alloc_refill", "allocations that took the own list of the processor's slab",
-	      e->alloc_refill);
-	visit(arg, "cpu_partial_alloc", "allocations that took a partial slab of the processor",
-	      e->cpu_partial_alloc);
-	visit(arg, "alloc_from_partial", "allocations that took a slab of the node",
-	      e->alloc_from_partial);
-	visit(arg, "alloc_slab", "allocations that made a new slab", e->alloc_slab);
-	visit(arg, "order_fallback", "new slabs of the least order, for want of memory",
-	      e->alloc_fallback);
-	visit(arg, "cpu_partial_free", "full slabs frozen by a free and kept by the processor",
-	      e->cpu_partial_free);
-	visit(arg, "cpu_partial_node", "partial slabs that a processor passed to the node",
-	      e->cpu_partial_node);
-	visit(arg, "cpu_partial_drain", "times a processor's partial list was full and drained",
-	      e->cpu_partial_drain);
-	visit(arg, "deactivate_full", "processor's slabs left because all objects were taken",
-	      e->deactivate_full);
-	visit(arg, "cpuslab_flush", "processor's slabs given up by trim", e->deactivate);
-	visit(arg, "free_slab", "empty slabs given to the page layer", e->discard);
-	visit(arg, "cmpxchg", "compare-and-exchanges of a slab's state, and node locks",
-	      e->atomics);
-	visit(arg, "cmpxchg_fail", "exchanges that had to be repeated", e->retries);
-}
-
-void slub_counters(struct pool *pool, pool_counter_visit visit, void *arg)
-{
-	const struct slub_pages *nonpaged = &pool->pages[POOL_NONPAGED],
-				*paged = &pool->pages[POOL_PAGED];
-	struct totals t = { 0 };
-
-	totals_pool(&t, pool);
-	visit(arg, "alloc_fastpath", "allocations from the processor's free list", t.alloc_fast);
-	visit(arg, "alloc_slowpath", "allocations that had to refill it", t.alloc_slow);
-	visit(arg, "free_fastpath", "frees to the processor's slab", t.free_fast);
-	visit(arg, "free_slowpath", "frees to another slab", t.free_slow);
-	counters_slow(&t.events, visit, arg);
-	visit(arg, "large_allocs", "blocks of whole pool pages",
-	      nonpaged->large_allocs + paged->large_allocs);
-	visit(arg, "runs_reused", "page runs taken from the kept ones",
-	      nonpaged->reused + paged->reused);
-	visit(arg, "pages_taken", "pool pages taken from the page source",
-	      nonpaged->taken + paged->taken);
-	visit(arg, "pages_returned", "pool pages given back to it", nonpaged->given + paged->given);
-	visit(arg, "lock_acquisitions", "acquisitions of any lock", t.acquisitions);
-	visit(arg, "lock_contentions", "acquisitions that had to wait", t.contentions);
+	sheaves_count(pool, 1);
+	error = check_pool(pool, why, why_bytes);
+	sheaves_count(pool, -1);
+	return error;
 }

@@ -6,8 +6,8 @@
  *
  *     control area, reserved once in the nonpaged source, committed as it is reached into:
  *
- *     | struct pool | processors | map, nonpaged .....  | map, paged .....  | descriptors .....  |
- *      committed by create ------->|-> committed so far  |-> ...             |-> ...
+ *     | struct pool | processors | map, nonpaged ..... | map, paged ..... | sheaves . | descriptors ..... |
+ *      committed by create ------->|-> so far           |-> ...            |-> ...     |-> ...
  *
  * Kept runs. A slab or a large block that is given back may be wanted again soon, and the page source is
  * a system call and a page fault away, which Linux's page allocator is not. So runs of up to 64 pool
@@ -40,6 +40,17 @@ static void region_place(const struct pool *pool, struct slub_region *region, si
 		*at = page_round(pool, *at);
 }
 
+/* Two a processor and cache, full ones in the barn, and an empty one for each that was exchanged. */
+static size_t most_sheaves(const struct pool_config *config)
+{
+	const struct slub_options *options = config->values;
+	size_t processors = config->processors + 1;
+
+	if (options->sheaf == 0)
+		return 0;
+	return POOL_TYPES * SLUB_CLASSES * (3 * processors + 2 * options->barn);
+}
+
 void slub_control_layout(struct pool *pool, const struct pool_config *config, size_t fixed_bytes)
 {
 	size_t created = page_round(pool, fixed_bytes), at = fixed_bytes, pages = 0;
@@ -51,6 +62,9 @@ void slub_control_layout(struct pool *pool, const struct pool_config *config, si
 			     created);
 		pages += count;
 	}
+	pool->sheaf_most = most_sheaves(config);
+	region_place(pool, &pool->sheaf_region, &at, pool->sheaf_most * sizeof(struct sheaf),
+		     created);
 	region_place(pool, &pool->slab_region, &at, pages * sizeof(struct slab), created);
 	pool->control_committed = created;
 	pool->control_bytes = page_round(pool, at);
@@ -312,6 +326,33 @@ void slub_slab_put(struct pool *pool, struct slab *slab)
 	spinlock_release(&pool->slab_lock);
 }
 
+/* ---- sheaves ---- */
+
+struct sheaf *slub_sheaf_get(struct pool *pool)
+{
+	struct sheaf *sheaf;
+
+	spinlock_acquire(&pool->slab_lock);
+	sheaf = pool->free_sheaves;
+	if (sheaf) {
+		pool->free_sheaves = sheaf->next;
+	} else if (pool->sheaf_count < pool->sheaf_most &&
+		   region_reach(pool, &pool->sheaf_region, 0,
+				(pool->sheaf_count + 1) * sizeof(*sheaf)) == 0) {
+		sheaf = &pool->sheaves[pool->sheaf_count++];
+	}
+	spinlock_release(&pool->slab_lock);
+	return sheaf;
+}
+
+void slub_sheaf_put(struct pool *pool, struct sheaf *sheaf)
+{
+	spinlock_acquire(&pool->slab_lock);
+	sheaf->next = pool->free_sheaves;
+	pool->free_sheaves = sheaf;
+	spinlock_release(&pool->slab_lock);
+}
+
 /* ---- the end ---- */
 
 /* To the first and the last run that is ours; only a slab's pages all have an entry. */
@@ -336,8 +377,12 @@ static void pages_narrow(struct slub_pages *pages)
 
 size_t slub_control_shrink(struct pool *pool)
 {
-	size_t given = 0;
+	size_t given;
 
+	/* They were all put back. */
+	pool->free_sheaves = NULL;
+	pool->sheaf_count = 0;
+	given = region_shrink(pool, &pool->sheaf_region, 0, 0);
 	for (unsigned type = 0; type < POOL_TYPES; type++) {
 		struct slub_pages *pages = &pool->pages[type];
 
@@ -385,6 +430,7 @@ void slub_control_destroy(struct pool *pool)
 		control_decommit(pool, pool->pages[type].map_region.low,
 				 pool->pages[type].map_region.high);
 	control_decommit(pool, pool->slab_region.low, pool->slab_region.high);
+	control_decommit(pool, pool->sheaf_region.low, pool->sheaf_region.high);
 	page_source_decommit(source, pool, pool->control_committed);
 	page_source_release(source, pool, bytes);
 }

@@ -347,7 +347,7 @@ static void *object_take(struct pool *pool, struct slub_cpu_cache *mine, struct 
 	return freelist;
 }
 
-void *slub_refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+static void *refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
 	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
 	struct slab *slab = mine->slab;
@@ -378,6 +378,18 @@ void *slub_refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *ca
 	if (!slab)
 		return NULL;
 	return object_take(pool, mine, slab, slub_slab_link(pool, cpu, slab));
+}
+
+void *slub_object_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+{
+	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	void *object = mine->freelist;
+
+	if (!object)
+		return refill(pool, cpu, cache);
+	mine->freelist = slub_link_checked(pool, mine->slab, object);
+	cpu->events.freelist_hits++;
+	return object;
 }
 
 /* ---- flush and shrink ---- */

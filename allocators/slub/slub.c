@@ -55,6 +55,11 @@
 #include "slub.h"
 
 static const struct option_def slub_option_table[] = {
+	OPTION_UINT(
+		struct slub_options, sheaf, "60", 0, 62, "objects",
+		"objects of a sheaf of sizes below 256; fewer of larger; 0: none, as before 6.18"),
+	OPTION_UINT(struct slub_options, barn, "10", 0, 1024, "sheaves",
+		    "full sheaves kept a cache"),
 	OPTION_UINT(struct slub_options, cpu_partial, "120", 0, 65536, "objects",
 		    "free objects a processor keeps in partial slabs of sizes below 256; fewer of "
 		    "larger; 0: none"),
@@ -110,24 +115,19 @@ static void cpu_leave(struct pool *pool)
 static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_type type,
 						  size_t bytes)
 {
-	struct slub_cpu_cache *mine;
+	struct slub_cache *cache;
 	struct slub_cpu *cpu;
-	unsigned class_index;
 	void *object;
 
 	if (bytes > pool->options.largest)
 		return slub_large_alloc(pool, type, bytes);
-	class_index = pool->class_of[(bytes - 1) / SLUB_UNIT_BYTES];
+	cache = &pool->caches[type][pool->class_of[(bytes - 1) / SLUB_UNIT_BYTES]];
 	cpu = cpu_enter(pool);
-	mine = &cpu->caches[type][class_index];
-	object = mine->freelist;
-	if (object) {
-		mine->freelist = slub_link_checked(pool, mine->slab, object);
-		mine->alloc_fast++;
-	} else {
-		mine->alloc_slow++;
-		object = slub_refill(pool, cpu, &pool->caches[type][class_index]);
-	}
+	cpu->events.alloc_slow++;
+	if (pool->options.sheaf)
+		object = slub_sheaf_alloc(pool, cpu, cache);
+	else
+		object = slub_object_alloc(pool, cpu, cache);
 	cpu_leave(pool);
 	return object;
 }
@@ -135,21 +135,27 @@ static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_t
 static void *slub_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
 {
 	struct slub_cpu *cpu = current;
+	struct slub_cpu_cache *mine;
+	struct sheaf *main;
 
 	(void)tag;
-	if (likely(cpu->pool == pool && bytes <= cpu->fast_bytes)) {
-		unsigned class_index = pool->class_of[(bytes - 1) / SLUB_UNIT_BYTES];
-		struct slub_cpu_cache *mine = &cpu->caches[type][class_index];
-		void *object = mine->freelist;
+	if (unlikely(cpu->pool != pool || bytes > pool->options.largest))
+		return alloc_slow(pool, type, bytes);
+	mine = &cpu->caches[type][pool->class_of[(bytes - 1) / SLUB_UNIT_BYTES]];
+	main = mine->main;
+	if (likely(main != NULL)) {
+		if (unlikely(main->size == 0))
+			return alloc_slow(pool, type, bytes);
+		mine->alloc_fast++;
+		return main->objects[--main->size];
+	}
+	if (likely(mine->freelist && !pool->options.hardened)) {
+		void *object = mine->freelist, *next = *(void **)object;
 
-		if (likely(object != NULL)) {
-			void *next = *(void **)object;
-
-			mine->freelist = next;
-			mine->alloc_fast++;
-			__builtin_prefetch(next, 1);
-			return object;
-		}
+		mine->freelist = next;
+		mine->alloc_fast++;
+		__builtin_prefetch(next, 1);
+		return object;
 	}
 	return alloc_slow(pool, type, bytes);
 }
@@ -187,13 +193,15 @@ static void free_object(struct pool *pool, struct slab *slab, void *block)
 	struct slub_cpu *cpu = cpu_enter(pool);
 	struct slub_cpu_cache *mine = &cpu->caches[slab->type][slab->class_index];
 
-	if (mine->slab != slab) {
-		mine->free_slow++;
+	cpu->events.free_slow++;
+	if (pool->options.sheaf) {
+		slub_sheaf_free(pool, cpu, &pool->caches[slab->type][slab->class_index], slab,
+				block);
+	} else if (mine->slab != slab) {
 		slub_slab_free(pool, cpu, slab, block, block, 1);
 	} else if (pool->options.hardened && mine->freelist == block) {
 		slub_stop(pool, 0xC2, 7, block, 0, 0, "freed a block that is free already");
 	} else {
-		mine->free_fast++;
 		slub_link_set(pool, block, mine->freelist);
 		mine->freelist = block;
 	}
@@ -228,22 +236,31 @@ static void slub_free(struct pool *pool, void *block, uint32_t tag)
 {
 	struct slub_cpu *cpu = current;
 	struct slub_pages *pages = pages_of(pool, block);
+	struct slub_cpu_cache *mine;
+	struct sheaf *main;
+	uint64_t entry;
 
 	(void)tag;
-	if (likely(cpu->pool == pool && cpu->fast_bytes && pages)) {
-		uint64_t entry = *slub_entry(pages, block);
-		struct slub_cpu_cache *mine =
-			&cpu->caches[pages - pool->pages][entry & SLUB_ENTRY_CLASS];
-
-		/* Only a slab's entry has the descriptor of one, and so equals this. */
-		if (likely(mine->slab && (entry & SLUB_ENTRY_REST) == (uintptr_t)mine->slab)) {
-			*(void **)block = mine->freelist;
-			mine->freelist = block;
-			mine->free_fast++;
-			return;
-		}
+	if (unlikely(cpu->pool != pool || !pages)) {
+		free_slow(pool, block);
+		return;
 	}
-	free_slow(pool, block);
+	entry = *slub_entry(pages, block);
+	mine = &cpu->caches[pages - pool->pages][entry & SLUB_ENTRY_CLASS];
+	main = mine->main;
+	if (likely(main && main->size < main->capacity &&
+		   slub_entry_kind(entry) == SLUB_PAGE_SLAB && !pool->options.hardened)) {
+		main->objects[main->size++] = block;
+		mine->free_fast++;
+	} else if (!main && mine->slab && !pool->options.hardened &&
+		   (entry & SLUB_ENTRY_REST) == (uintptr_t)mine->slab) {
+		/* Only a slab's entry has the address of its descriptor. */
+		*(void **)block = mine->freelist;
+		mine->freelist = block;
+		mine->free_fast++;
+	} else {
+		free_slow(pool, block);
+	}
 }
 
 static size_t slub_block_bytes(struct pool *pool, const void *block)
@@ -292,6 +309,9 @@ static size_t slub_trim(struct pool *pool)
 		for (unsigned i = 0; i < SLUB_CLASSES; i++) {
 			struct slub_cache *cache = &pool->caches[type][i];
 
+			for (struct slub_cpu *cpu = pool->cpus; cpu <= last; cpu++)
+				slub_cpu_sheaves_flush(pool, cpu, cache);
+			slub_barn_flush(pool, last, cache);
 			for (struct slub_cpu *cpu = pool->cpus; cpu <= last; cpu++)
 				slub_cpu_flush(pool, cpu, cache);
 			slub_cache_shrink(pool, last, cache);
@@ -348,6 +368,7 @@ static int slub_create(const struct pool_config *config, struct pool **out)
 	pool->stop_arg = config->stop_arg;
 	pool->processors = config->processors;
 	pool->cpus = (struct slub_cpu *)(pool + 1);
+	pool->sheaves = (struct sheaf *)(void *)((char *)pool + pool->sheaf_region.start);
 	pool->slabs = (struct slab *)(void *)((char *)pool + pool->slab_region.start);
 	slub_classes_init(pool);
 	/* The class that has room for `largest`. */
@@ -365,7 +386,6 @@ static int slub_create(const struct pool_config *config, struct pool **out)
 	}
 	for (unsigned i = 0; i <= pool->processors; i++) {
 		pool->cpus[i].pool = pool;
-		pool->cpus[i].fast_bytes = pool->options.hardened ? 0 : pool->options.largest;
 		pool->cpus[i].random = mix(config->seed ^ (i + 2) * 0x9E3779B97F4A7C15u);
 	}
 	*out = pool;

@@ -3,9 +3,11 @@
  *
  *     slub.c         the backend: options, create, the two fast paths
  *     geometry.c     size classes, slab order, how objects lie in a slab
+ *     sheaves.c      arrays of free objects in front of the slabs
  *     slabs.c        slabs between processors and nodes: refill, free, freeze, partial lists
  *     page_layer.c   page runs, the page map, slab descriptors
- *     inspect.c      walk, check and counters
+ *     inspect.c      walk and check
+ *     counters.c     counters
  */
 #ifndef POOLBENCH_SLUB_H
 #define POOLBENCH_SLUB_H
@@ -47,6 +49,7 @@ struct slab {
 	uint32_t objects;
 	uint32_t pages; /* pool pages */
 	uint8_t class_index, type;
+	uint32_t in_sheaves; /* objects in sheaves: counted by walk and check for themselves */
 };
 
 #define STATE_HEAD_MASK   (((uint64_t)1 << 24) - 1)
@@ -54,18 +57,30 @@ struct slab {
 #define STATE_INUSE_MASK  STATE_HEAD_MASK
 #define STATE_FROZEN      ((uint64_t)1 << 48)
 
+/* Free objects of one cache, whatever their slabs. */
+#define SLUB_SHEAF_OBJECTS 62u
+struct sheaf {
+	struct sheaf *next; /* in the barn, or among the unused */
+	uint32_t size, capacity;
+	void *objects[SLUB_SHEAF_OBJECTS];
+};
+
 /* What a processor has of one cache. One line: only the thread that stands for the processor uses it. */
 struct slub_cpu_cache {
-	alignas(SLUB_LINE) void *freelist; /* objects of `slab` that are this processor's alone */
+	alignas(SLUB_LINE) struct sheaf *main; /* NULL: no sheaves, or no memory for one */
+	struct sheaf *spare;
+	uint64_t alloc_fast, free_fast; /* with sheaves: to and from main */
+	void *freelist; /* objects of `slab` that are this processor's alone */
 	struct slab *slab; /* frozen; NULL: none */
 	struct slab *partial; /* frozen slabs with free objects, for later */
 	uint32_t partial_slabs;
 	uint32_t unused;
-	uint64_t alloc_fast, free_fast, alloc_slow, free_slow;
 };
 
-/* Events off the fast paths; the names are those of /sys/kernel/slab. */
+/* Events off the fast paths; where Linux has them, the names are those of /sys/kernel/slab. */
 struct slub_events {
+	uint64_t alloc_slow, free_slow, freelist_hits;
+	uint64_t sheaf_flush, sheaf_refill, barn_get, barn_put;
 	uint64_t free_frozen, free_add_partial, free_remove_partial;
 	uint64_t alloc_refill, alloc_from_partial, alloc_slab, alloc_fallback;
 	uint64_t cpu_partial_alloc, cpu_partial_free, cpu_partial_node, cpu_partial_drain;
@@ -75,7 +90,6 @@ struct slub_events {
 
 struct slub_cpu {
 	alignas(2 * SLUB_LINE) struct pool *pool;
-	size_t fast_bytes; /* requests up to this may take the fast path; 0: none may (hardened) */
 	uint64_t random; /* state of this processor's generator */
 	struct slub_events events;
 	struct slub_cpu_cache caches[POOL_TYPES][SLUB_CLASSES];
@@ -93,6 +107,8 @@ struct slub_cache {
 	alignas(SLUB_LINE) struct spinlock lock; /* from here on */
 	struct slab *first, *last;
 	_Atomic size_t partial_count; /* read without it too */
+	struct sheaf *full, *empty; /* the barn */
+	_Atomic uint32_t full_count; /* read without the lock too */
 };
 
 /* The page map's entries: one a pool page. The low bits say what the rest is. */
@@ -131,7 +147,7 @@ struct slub_pages {
 };
 
 struct slub_options {
-	unsigned cpu_partial, min_partial, min_objects, order;
+	unsigned sheaf, barn, cpu_partial, min_partial, min_objects, order;
 	bool hardened, random;
 	size_t largest, retain;
 };
@@ -154,6 +170,10 @@ struct pool {
 	struct slab *slabs; /* descriptors */
 	size_t slab_count; /* no descriptor from here on was ever used */
 	struct slab *free_slabs;
+	struct slub_region sheaf_region;
+	struct sheaf *sheaves;
+	size_t sheaf_count, sheaf_most;
+	struct sheaf *free_sheaves;
 	alignas(2 * SLUB_LINE) struct slub_cache caches[POOL_TYPES][SLUB_CLASSES];
 };
 
@@ -199,6 +219,8 @@ uint32_t slub_objects_in(size_t slab_bytes, uint32_t bytes);
 /* Address of the object of that index; and the index of the object at or around an address. */
 char *slub_object_at(const struct slab *slab, uint32_t index);
 uint32_t slub_object_index(const struct slab *slab, const void *address);
+/* Of `whole` objects as many as Linux keeps of this size where it keeps `whole` of the smallest. */
+uint32_t slub_scale(uint32_t bytes, uint32_t whole);
 /* Sets bytes, pages and least_pages of a cache by the options. */
 void slub_cache_geometry(const struct pool *pool, struct slub_cache *cache, uint32_t bytes);
 /* Links all objects of a new slab, in address order or shuffled; the first. */
@@ -225,8 +247,8 @@ static inline uint64_t slub_state(const struct slab *slab)
 
 /* The object behind `object` on a free list; a hardened pool stops when it is none of the slab's. */
 void *slub_link_checked(struct pool *pool, const struct slab *slab, const void *object);
-/* The slow path of alloc: an object, and the processor has a slab again; NULL: no memory. */
-void *slub_refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+/* From the processor's free list, or from what refills it; NULL: no memory. */
+void *slub_object_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
 /* A chain of `count` linked objects of one slab goes back to that slab's own list. */
 void slub_slab_free(struct pool *pool, struct slub_cpu *cpu, struct slab *slab, void *head,
 		    void *tail, uint32_t count);
@@ -234,6 +256,16 @@ void slub_slab_free(struct pool *pool, struct slub_cpu *cpu, struct slab *slab, 
 void slub_cpu_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
 /* Gives the node's empty slabs back and sorts the rest, the fullest first. Quiescent. */
 void slub_cache_shrink(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+
+/* ---- sheaves.c ---- */
+
+/* Where main is missing or empty; where it is missing or full. */
+void *slub_sheaf_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+void slub_sheaf_free(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+		     struct slab *slab, void *object);
+/* Back to the slabs with all their objects. Quiescent. */
+void slub_cpu_sheaves_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
+void slub_barn_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
 
 /* ---- page_layer.c ---- */
 
@@ -249,6 +281,9 @@ bool slub_pages_flush(struct pool *pool, enum pool_type type);
 /* A descriptor, or NULL; and back. */
 struct slab *slub_slab_get(struct pool *pool);
 void slub_slab_put(struct pool *pool, struct slab *slab);
+/* A sheaf, not initialised, or NULL; and back. */
+struct sheaf *slub_sheaf_get(struct pool *pool);
+void slub_sheaf_put(struct pool *pool, struct sheaf *sheaf);
 void *slub_large_alloc(struct pool *pool, enum pool_type type, size_t bytes);
 void slub_large_free(struct pool *pool, enum pool_type type, void *block);
 /* Decommits what of map and descriptors is above the last used entry. Bytes. Quiescent. */
@@ -285,6 +320,9 @@ static inline size_t slub_entry_pages(uint64_t entry)
 
 int slub_walk(struct pool *pool, pool_visit visit, void *arg);
 int slub_check(struct pool *pool, char *why, size_t why_bytes);
+
+/* ---- counters.c ---- */
+
 void slub_counters(struct pool *pool, pool_counter_visit visit, void *arg);
 
 #endif

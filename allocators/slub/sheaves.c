@@ -1,0 +1,261 @@
+/*
+ * Sheaves: arrays of free objects, two a processor and cache, in front of the slabs (Linux 6.18).
+ *
+ *        processor                        barn, one a cache, under the node's lock
+ *        main  [ o o o o . . ]            full:  [oooooo] [oooooo] ...   at most `barn` of them
+ *        spare [ o o o o o o ]            empty: [......] ...            as many
+ *
+ *        alloc: from main; main empty: swap with spare; both empty: main for a full one of the barn, or main
+ *               is filled from slabs
+ *        free:  into main; main full: swap with spare; both full: main for an empty one of the barn, or main
+ *               is emptied into slabs
+ *
+ * With a spare, a processor must take or free as many objects as a sheaf holds between two visits to the barn:
+ * Bonwick's magazines, in SLUB's words. A sheaf takes objects of all slabs alike, which a processor's free list
+ * cannot: without sheaves a free to another slab than the current one is a compare-and-exchange, and that is
+ * most frees when objects live for as long as others come and go.
+ *
+ * A sheaf that is emptied into slabs makes one chain of the objects of each slab, which costs one exchange
+ * (Linux's detached free lists). The chains are built in a small table indexed by slab; where two slabs
+ * meet in it, the earlier chain goes back as long as it is.
+ */
+#include <string.h>
+
+#include "slub.h"
+
+#define CHAINS 32u
+
+struct chain {
+	struct slab *slab;
+	void *head, *tail;
+	uint32_t count;
+};
+
+/* A sheaf holds half of what a processor's partial slabs do, since there are two. */
+static uint32_t sheaf_capacity(const struct pool *pool, const struct slub_cache *cache)
+{
+	uint32_t capacity = slub_scale(cache->bytes, pool->options.sheaf);
+
+	return capacity < SLUB_SHEAF_OBJECTS ? capacity : SLUB_SHEAF_OBJECTS;
+}
+
+static struct sheaf *sheaf_create(struct pool *pool, const struct slub_cache *cache)
+{
+	struct sheaf *sheaf = slub_sheaf_get(pool);
+
+	if (sheaf) {
+		sheaf->next = NULL;
+		sheaf->size = 0;
+		sheaf->capacity = sheaf_capacity(pool, cache);
+	}
+	return sheaf;
+}
+
+/* ---- to and from slabs ---- */
+
+static void chain_give(struct pool *pool, struct slub_cpu *cpu, struct chain *chain)
+{
+	if (chain->slab)
+		slub_slab_free(pool, cpu, chain->slab, chain->head, chain->tail, chain->count);
+	chain->slab = NULL;
+}
+
+static void sheaf_empty(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+			struct sheaf *sheaf)
+{
+	struct slub_pages *pages = &pool->pages[cache->type];
+	struct chain chains[CHAINS];
+
+	memset(chains, 0, sizeof(chains));
+	while (sheaf->size > 0) {
+		void *object = sheaf->objects[--sheaf->size];
+		struct slab *slab = slub_entry_slab(*slub_entry(pages, object));
+		struct chain *chain = &chains[(uintptr_t)slab / sizeof(*slab) % CHAINS];
+
+		if (chain->slab == slab) {
+			slub_link_set(pool, object, chain->head);
+		} else {
+			chain_give(pool, cpu, chain);
+			*chain = (struct chain){ .slab = slab, .tail = object };
+		}
+		chain->head = object;
+		chain->count++;
+	}
+	for (unsigned i = 0; i < CHAINS; i++)
+		chain_give(pool, cpu, &chains[i]);
+	cpu->events.sheaf_flush++;
+}
+
+/* As many as fit, or as there is memory for. */
+static void sheaf_fill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+		       struct sheaf *sheaf)
+{
+	while (sheaf->size < sheaf->capacity) {
+		void *object = slub_object_alloc(pool, cpu, cache);
+
+		if (!object)
+			break;
+		sheaf->objects[sheaf->size++] = object;
+	}
+	cpu->events.sheaf_refill++;
+}
+
+/* ---- the barn ---- */
+
+static struct sheaf *sheaf_pop(struct sheaf **list)
+{
+	struct sheaf *sheaf = *list;
+
+	if (sheaf)
+		*list = sheaf->next;
+	return sheaf;
+}
+
+static void sheaf_push(struct sheaf **list, struct sheaf *sheaf)
+{
+	sheaf->next = *list;
+	*list = sheaf;
+}
+
+/* Changed under the lock; looked at without it, and then it may be out of date. */
+static uint32_t full_count(const struct slub_cache *cache)
+{
+	return atomic_load_explicit(&cache->full_count, memory_order_relaxed);
+}
+
+static void full_count_add(struct slub_cache *cache, int change)
+{
+	atomic_store_explicit(&cache->full_count, full_count(cache) + (uint32_t)change,
+			      memory_order_relaxed);
+}
+
+/* A full sheaf for an empty one, which the barn keeps; NULL: it has none. */
+static struct sheaf *barn_full_for_empty(struct slub_cpu *cpu, struct slub_cache *cache,
+					 struct sheaf *empty)
+{
+	struct sheaf *full = NULL;
+
+	if (full_count(cache) == 0)
+		return NULL;
+	cpu->events.atomics++;
+	spinlock_acquire(&cache->lock);
+	full = sheaf_pop(&cache->full);
+	if (full) {
+		sheaf_push(&cache->empty, empty);
+		full_count_add(cache, -1);
+		cpu->events.barn_get++;
+	}
+	spinlock_release(&cache->lock);
+	return full;
+}
+
+/* An empty sheaf for a full one; NULL: the barn has enough full ones, or there is no empty one. */
+static struct sheaf *barn_empty_for_full(struct pool *pool, struct slub_cpu *cpu,
+					 struct slub_cache *cache, struct sheaf *full)
+{
+	struct sheaf *empty = NULL;
+	bool room;
+
+	if (full_count(cache) >= pool->options.barn)
+		return NULL;
+	cpu->events.atomics++;
+	spinlock_acquire(&cache->lock);
+	room = full_count(cache) < pool->options.barn;
+	if (room)
+		empty = sheaf_pop(&cache->empty);
+	spinlock_release(&cache->lock);
+	if (room && !empty)
+		empty = sheaf_create(pool, cache);
+	if (!empty)
+		return NULL;
+	spinlock_acquire(&cache->lock);
+	sheaf_push(&cache->full, full);
+	full_count_add(cache, 1);
+	spinlock_release(&cache->lock);
+	cpu->events.barn_put++;
+	return empty;
+}
+
+/* ---- the slow paths ---- */
+
+void *slub_sheaf_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+{
+	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct sheaf *main = mine->main, *full;
+
+	if (!main)
+		main = mine->main = sheaf_create(pool, cache);
+	if (!main)
+		return slub_object_alloc(pool, cpu, cache);
+	if (main->size == 0 && mine->spare && mine->spare->size > 0) {
+		mine->main = mine->spare;
+		mine->spare = main;
+		main = mine->main;
+	} else if (main->size == 0) {
+		full = barn_full_for_empty(cpu, cache, main);
+		if (full)
+			main = mine->main = full;
+		else
+			sheaf_fill(pool, cpu, cache, main);
+	}
+	if (main->size == 0)
+		return NULL;
+	return main->objects[--main->size];
+}
+
+void slub_sheaf_free(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+		     struct slab *slab, void *object)
+{
+	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct sheaf *main = mine->main, *empty;
+
+	if (!main)
+		main = mine->main = sheaf_create(pool, cache);
+	if (main && !mine->spare)
+		mine->spare = sheaf_create(pool, cache);
+	if (!main || !mine->spare) {
+		slub_slab_free(pool, cpu, slab, object, object, 1);
+		return;
+	}
+	if (main->size == main->capacity && mine->spare->size < mine->spare->capacity) {
+		mine->main = mine->spare;
+		mine->spare = main;
+		main = mine->main;
+	} else if (main->size == main->capacity) {
+		empty = barn_empty_for_full(pool, cpu, cache, main);
+		if (empty)
+			main = mine->main = empty;
+		else
+			sheaf_empty(pool, cpu, cache, main);
+	}
+	main->objects[main->size++] = object;
+}
+
+/* ---- trim ---- */
+
+static void sheaf_destroy(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+			  struct sheaf *sheaf)
+{
+	if (!sheaf)
+		return;
+	sheaf_empty(pool, cpu, cache, sheaf);
+	slub_sheaf_put(pool, sheaf);
+}
+
+void slub_cpu_sheaves_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+{
+	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+
+	sheaf_destroy(pool, cpu, cache, mine->main);
+	sheaf_destroy(pool, cpu, cache, mine->spare);
+	mine->main = mine->spare = NULL;
+}
+
+void slub_barn_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+{
+	while (cache->full)
+		sheaf_destroy(pool, cpu, cache, sheaf_pop(&cache->full));
+	while (cache->empty)
+		sheaf_destroy(pool, cpu, cache, sheaf_pop(&cache->empty));
+	atomic_store_explicit(&cache->full_count, 0, memory_order_relaxed);
+}
