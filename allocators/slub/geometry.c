@@ -6,6 +6,9 @@
  * and leave the last 64 bytes of each OS page unused. So none crosses a page, and those of 4096 bytes and more
  * begin with one.
  *
+ * Fitted classes (an option) stand for what Linux does where kmalloc's steps cost too much: kmem_cache_create()
+ * for a size of its own. They are the largest multiples of 16 of which 3, 4, 5, ... fit into a page.
+ *
  *     class 96:  | 0 | 1 | ... | 41 |::| 42 | 43 | ... | 83 |::|      :: 64 bytes, 1.6 %
  *                ^ OS page             ^ OS page
  *
@@ -14,16 +17,25 @@
  */
 #include "slub.h"
 
-const uint16_t slub_class_bytes[SLUB_CLASSES] = {
+static const uint16_t kmalloc_bytes[] = {
 	16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192,
+};
+
+static const uint16_t fitted_bytes[SLUB_CLASSES] = {
+	16,  32,  48,  64,  80,  96,  112, 128, 144,  160,  192,  224,  256,
+	288, 336, 400, 448, 512, 576, 672, 816, 1024, 1360, 2048, 4096, 8192,
 };
 
 void slub_classes_init(struct pool *pool)
 {
 	unsigned class_index = 0;
 
+	pool->class_bytes = pool->options.classes == SLUB_FITTED ? fitted_bytes : kmalloc_bytes;
+	pool->class_count = pool->options.classes == SLUB_FITTED
+				    ? SLUB_CLASSES
+				    : sizeof(kmalloc_bytes) / sizeof(*kmalloc_bytes);
 	for (unsigned unit = 0; unit < SLUB_LARGEST_BYTES / SLUB_UNIT_BYTES; unit++) {
-		if ((unit + 1) * SLUB_UNIT_BYTES > slub_class_bytes[class_index])
+		if ((unit + 1) * SLUB_UNIT_BYTES > pool->class_bytes[class_index])
 			class_index++;
 		pool->class_of[unit] = (uint8_t)class_index;
 	}
@@ -38,7 +50,7 @@ uint32_t slub_objects_in(size_t slab_bytes, uint32_t bytes)
 
 char *slub_object_at(const struct slab *slab, uint32_t index)
 {
-	size_t bytes = slub_class_bytes[slab->class_index];
+	size_t bytes = slab->bytes;
 	size_t per_page = POOL_OS_PAGE / bytes;
 
 	if (bytes >= POOL_OS_PAGE)
@@ -49,7 +61,7 @@ char *slub_object_at(const struct slab *slab, uint32_t index)
 uint32_t slub_object_index(const struct slab *slab, const void *address)
 {
 	size_t offset = (size_t)((const char *)address - slab->base);
-	size_t bytes = slub_class_bytes[slab->class_index];
+	size_t bytes = slab->bytes;
 
 	if (bytes >= POOL_OS_PAGE)
 		return (uint32_t)(offset / bytes);

@@ -112,7 +112,7 @@ static void count_sheaved(void *arg, struct slab *slab, const void *object)
 static void sheaves_count(const struct pool *pool, int change)
 {
 	for (unsigned type = 0; type < POOL_TYPES; type++)
-		for (unsigned i = 0; i < SLUB_CLASSES; i++)
+		for (unsigned i = 0; i < pool->class_count; i++)
 			each_sheaved(pool, &pool->caches[type][i], count_sheaved, &change);
 }
 
@@ -193,7 +193,7 @@ static int walk_slab(struct walk *walk, const struct pool *pool, const struct sl
 		     size_t slab_bytes)
 {
 	bool frozen = slub_state(slab) & STATE_FROZEN;
-	size_t bytes = slub_class_bytes[slab->class_index];
+	size_t bytes = slab->bytes;
 	const char *at = slab->base;
 	int result = 0;
 
@@ -436,7 +436,7 @@ static int check_pool(struct pool *pool, char *why, size_t why_bytes)
 	for (unsigned type = 0; type < POOL_TYPES && !error; type++)
 		error = check_pages(&audit, &pool->pages[type]);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
-		for (unsigned i = 0; i < SLUB_CLASSES && !error; i++) {
+		for (unsigned i = 0; i < pool->class_count && !error; i++) {
 			error = check_node(&audit, &pool->caches[type][i]);
 			if (!error)
 				error = check_barn(&audit, &pool->caches[type][i]);

@@ -181,8 +181,7 @@ static void run_push(struct slub_pages *pages, void *run, size_t count)
 {
 	uint64_t *entry = slub_entry(pages, run);
 
-	*entry = (uint64_t)pages->runs[count] << 32 | count << 6 |
-		 SLUB_PAGE_FREE << SLUB_ENTRY_KIND_SHIFT;
+	*entry = (uint64_t)pages->runs[count] << 32 | count << 6 | SLUB_PAGE_FREE;
 	pages->runs[count] = (uint32_t)(entry - pages->map) + 1;
 	pages->kept_pages += count;
 }
@@ -285,7 +284,7 @@ void *slub_large_alloc(struct pool *pool, enum pool_type type, size_t bytes)
 	run = slub_pages_take(pool, type, count);
 	if (!run)
 		return NULL;
-	*slub_entry(pages, run) = count << 6 | SLUB_PAGE_LARGE << SLUB_ENTRY_KIND_SHIFT;
+	*slub_entry(pages, run) = count << 6 | SLUB_PAGE_LARGE;
 	spinlock_acquire(&pages->lock);
 	pages->large_allocs++;
 	spinlock_release(&pages->lock);

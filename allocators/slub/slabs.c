@@ -161,6 +161,7 @@ static struct slab *slab_create(struct pool *pool, struct slub_cpu *cpu, struct 
 	}
 	slab->base = base;
 	slab->pages = count;
+	slab->bytes = cache->bytes;
 	slab->class_index = cache->class_index;
 	slab->type = (uint8_t)cache->type;
 	slab->objects = slub_objects_in((size_t)count << pages->shift, cache->bytes);
@@ -169,8 +170,7 @@ static struct slab *slab_create(struct pool *pool, struct slub_cpu *cpu, struct 
 			      memory_order_relaxed);
 	entry = slub_entry(pages, base);
 	for (uint32_t i = 0; i < count; i++)
-		entry[i] = (uintptr_t)slab | SLUB_PAGE_SLAB << SLUB_ENTRY_KIND_SHIFT |
-			   cache->class_index;
+		entry[i] = (uintptr_t)slab | SLUB_PAGE_SLAB | cache->class_index;
 	cpu->events.alloc_slab++;
 	return slab;
 }

@@ -34,7 +34,8 @@
  *    descriptors; none is taken while another is held. Threads that entered another pool share one more
  *    processor, under a lock that is taken before all others.
  *
- * 4. Bounds. Waste inside a block: up to half, by the classes (sizes of 65 .. 96 and 129 .. 192: a third). An
+ * 4. Bounds. Waste inside a block: under half of it, by kmalloc's classes; under a quarter from 64 to 1024
+ *    bytes by the fitted ones. An
  *    empty slab is kept only as a processor's current or partial one (cpu_partial_slabs a cache) or as one of
  *    min_partial of the node. Steps: constant, but for the partial lists that are handed over under one
  *    hold of the lock, at most cpu_partial_slabs, and the linking of a new slab's objects.
@@ -54,6 +55,8 @@
 #include "allocators/options.h"
 #include "slub.h"
 
+static const char *const class_set_names[] = { "kmalloc", "fitted", NULL };
+
 static const struct option_def slub_option_table[] = {
 	OPTION_UINT(
 		struct slub_options, sheaf, "60", 0, 62, "objects",
@@ -70,6 +73,8 @@ static const struct option_def slub_option_table[] = {
 		"least objects of a slab, as far as order allows; 0: 4 * (bits of processors + 1)"),
 	OPTION_UINT(struct slub_options, order, "3", 0, 9, "log2(pages)",
 		    "largest slab, in powers of two of pool pages"),
+	OPTION_ENUM(struct slub_options, classes, "kmalloc", class_set_names,
+		    "size classes: Linux's, or 26 that fit an OS page with little rest"),
 	OPTION_BOOL(struct slub_options, hardened, "off",
 		    "store links mixed with a secret, and stop when one leads out of its slab"),
 	OPTION_BOOL(struct slub_options, random, "off", "shuffle the free list of a new slab"),
@@ -248,8 +253,8 @@ static void slub_free(struct pool *pool, void *block, uint32_t tag)
 	entry = *slub_entry(pages, block);
 	mine = &cpu->caches[pages - pool->pages][entry & SLUB_ENTRY_CLASS];
 	main = mine->main;
-	if (likely(main && main->size < main->capacity &&
-		   slub_entry_kind(entry) == SLUB_PAGE_SLAB && !pool->options.hardened)) {
+	if (likely(main && main->size < main->capacity && (entry & SLUB_PAGE_SLAB) &&
+		   !pool->options.hardened)) {
 		main->objects[main->size++] = block;
 		mine->free_fast++;
 	} else if (!main && mine->slab && !pool->options.hardened &&
@@ -269,7 +274,7 @@ static size_t slub_block_bytes(struct pool *pool, const void *block)
 	uint64_t entry = pages ? *slub_entry(pages, block) : SLUB_PAGE_NONE;
 
 	if (slub_entry_kind(entry) == SLUB_PAGE_SLAB)
-		return slub_class_bytes[entry & SLUB_ENTRY_CLASS];
+		return slub_entry_slab(entry)->bytes;
 	return slub_entry_kind(entry) == SLUB_PAGE_LARGE ? slub_entry_pages(entry) << pages->shift
 							 : 0;
 }
@@ -306,7 +311,7 @@ static size_t slub_trim(struct pool *pool)
 	size_t before = given_bytes(pool);
 
 	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		for (unsigned i = 0; i < SLUB_CLASSES; i++) {
+		for (unsigned i = 0; i < pool->class_count; i++) {
 			struct slub_cache *cache = &pool->caches[type][i];
 
 			for (struct slub_cpu *cpu = pool->cpus; cpu <= last; cpu++)
@@ -373,15 +378,15 @@ static int slub_create(const struct pool_config *config, struct pool **out)
 	slub_classes_init(pool);
 	/* The class that has room for `largest`. */
 	pool->options.largest =
-		slub_class_bytes[pool->class_of[(pool->options.largest - 1) / SLUB_UNIT_BYTES]];
+		pool->class_bytes[pool->class_of[(pool->options.largest - 1) / SLUB_UNIT_BYTES]];
 	for (unsigned type = 0; type < POOL_TYPES; type++) {
 		slub_pages_init(pool, type, config->pages[type]);
-		for (unsigned i = 0; i < SLUB_CLASSES; i++) {
+		for (unsigned i = 0; i < pool->class_count; i++) {
 			struct slub_cache *cache = &pool->caches[type][i];
 
 			cache->class_index = (uint8_t)i;
 			cache->type = type;
-			slub_cache_geometry(pool, cache, slub_class_bytes[i]);
+			slub_cache_geometry(pool, cache, pool->class_bytes[i]);
 		}
 	}
 	for (unsigned i = 0; i <= pool->processors; i++) {

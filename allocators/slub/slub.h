@@ -24,7 +24,7 @@
 
 #define SLUB_LINE          64
 #define SLUB_UNIT_BYTES    16u /* addresses inside a slab are counted in these */
-#define SLUB_CLASSES       12u
+#define SLUB_CLASSES       26u /* at most */
 #define SLUB_LARGEST_BYTES 8192u
 #define SLUB_SLAB_BYTES    ((size_t)2 << 20) /* no slab is larger, whatever the options */
 #define SLUB_RUN_LISTS     64u /* kept page runs: lists by length in pool pages, 1 .. 64 */
@@ -46,7 +46,7 @@ struct slab {
 	char *base; /* NULL: a descriptor that is not in use */
 	struct slab *next,
 		*previous; /* node partial list; next alone: partial list of a processor */
-	uint32_t objects;
+	uint32_t objects, bytes; /* how many, of what size */
 	uint32_t pages; /* pool pages */
 	uint8_t class_index, type;
 	uint32_t in_sheaves; /* objects in sheaves: counted by walk and check for themselves */
@@ -113,14 +113,14 @@ struct slub_cache {
 
 /* The page map's entries: one a pool page. The low bits say what the rest is. */
 enum slub_page_kind {
-	SLUB_PAGE_NONE, /* 0: not ours */
-	SLUB_PAGE_SLAB, /* descriptor | kind << 4 | class; each page of the slab has it */
-	SLUB_PAGE_LARGE, /* pages << 6 | kind << 4; the first page of the block alone */
-	SLUB_PAGE_FREE /* (next page + 1) << 32 | pages << 6 | kind << 4; the first page of a kept run */
+	SLUB_PAGE_NONE = 0, /* not ours */
+	SLUB_PAGE_LARGE = 1, /* pages << 6 | kind; the first page of the block alone */
+	SLUB_PAGE_FREE =
+		2, /* (next page + 1) << 32 | pages << 6 | kind; the first page of a kept run */
+	SLUB_PAGE_SLAB = 32 /* descriptor | kind | class; each page of the slab has it */
 };
-#define SLUB_ENTRY_CLASS      15u
-#define SLUB_ENTRY_KIND_SHIFT 4
-#define SLUB_ENTRY_REST       (~(uint64_t)63)
+#define SLUB_ENTRY_CLASS 31u
+#define SLUB_ENTRY_REST  (~(uint64_t)63)
 
 /*
  * A part of the control area, committed as it is reached into: low .. high, besides what of it lies in the part
@@ -146,14 +146,19 @@ struct slub_pages {
 	uint64_t taken, given, reused, large_allocs;
 };
 
+enum slub_class_set { SLUB_KMALLOC, SLUB_FITTED };
+
 struct slub_options {
 	unsigned sheaf, barn, cpu_partial, min_partial, min_objects, order;
+	int classes;
 	bool hardened, random;
 	size_t largest, retain;
 };
 
 struct pool {
 	struct slub_pages pages[POOL_TYPES];
+	unsigned class_count;
+	const uint16_t *class_bytes;
 	uint8_t class_of[SLUB_LARGEST_BYTES / SLUB_UNIT_BYTES]; /* by (bytes - 1) / 16 */
 	struct slub_options options;
 	uint64_t secret; /* hardened: mixed into each link */
@@ -210,9 +215,7 @@ static inline void *slub_link(const struct pool *pool, const void *object)
 
 /* ---- geometry.c ---- */
 
-extern const uint16_t slub_class_bytes[SLUB_CLASSES];
-
-/* Fills class_of. `largest` is the size of a class. */
+/* Sets class_bytes, class_count and class_of. */
 void slub_classes_init(struct pool *pool);
 /* Objects of `bytes` in a slab of `slab_bytes`, none of them across an OS page. */
 uint32_t slub_objects_in(size_t slab_bytes, uint32_t bytes);
@@ -301,7 +304,8 @@ static inline uint64_t *slub_entry(const struct slub_pages *pages, const void *a
 
 static inline enum slub_page_kind slub_entry_kind(uint64_t entry)
 {
-	return (enum slub_page_kind)(entry >> SLUB_ENTRY_KIND_SHIFT & 3);
+	return (enum slub_page_kind)(entry & SLUB_PAGE_SLAB ? SLUB_PAGE_SLAB
+							    : entry & SLUB_ENTRY_CLASS);
 }
 
 static inline struct slab *slub_entry_slab(uint64_t entry)
