@@ -136,14 +136,6 @@ static size_t region_shrink(struct pool *pool, struct slub_region *region, size_
 	return given;
 }
 
-bool slub_pages_known(const struct pool *pool, const struct slub_pages *pages, const void *block)
-{
-	size_t at = (size_t)((const char *)slub_entry(pages, block) - (const char *)pool);
-	const struct slub_region *region = &pages->map_region;
-
-	return at < pool->control_committed || at - region->low < region->high - region->low;
-}
-
 /* ---- page runs ---- */
 
 void slub_pages_init(struct pool *pool, enum pool_type type, struct page_source *source)

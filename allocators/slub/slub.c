@@ -218,11 +218,8 @@ static __attribute__((noinline)) void free_slow(struct pool *pool, void *block)
 	struct slub_pages *pages = pages_of(pool, block);
 	uint64_t entry;
 
-	if (!pages || !slub_pages_known(pool, pages, block)) {
-		free_refuse(pool, pages, block);
-		return;
-	}
-	entry = *slub_entry(pages, block);
+	/* Where the map is not committed it reads as zero: no block. */
+	entry = pages ? *slub_entry(pages, block) : SLUB_PAGE_NONE;
 	if (slub_entry_kind(entry) == SLUB_PAGE_SLAB) {
 		struct slab *slab = slub_entry_slab(entry);
 

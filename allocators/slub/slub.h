@@ -294,8 +294,6 @@ size_t slub_control_shrink(struct pool *pool);
 /* Gives everything back, live or not. */
 void slub_pages_destroy(struct slub_pages *pages);
 void slub_control_destroy(struct pool *pool);
-/* Whether the map reaches so far that an address has an entry. */
-bool slub_pages_known(const struct pool *pool, const struct slub_pages *pages, const void *block);
 
 static inline uint64_t *slub_entry(const struct slub_pages *pages, const void *address)
 {
