@@ -27,7 +27,7 @@ static void totals_pool(struct totals *totals, const struct pool *pool)
 	for (unsigned cpu = 0; cpu <= pool->processors; cpu++) {
 		const struct slub_cpu_cache *caches = &pool->cpus[cpu].caches[0][0];
 
-		for (unsigned i = 0; i < POOL_TYPES * SLUB_CLASSES; i++) {
+		for (unsigned i = 0; i < POOL_TYPES * SLUB_CLASS_SLOTS; i++) {
 			totals->alloc_fast += caches[i].alloc_fast;
 			totals->free_fast += caches[i].free_fast;
 		}

@@ -78,9 +78,9 @@ static void view_mark(const struct slab *slab, struct slab_view *view, const voi
 typedef void object_visit(void *arg, struct slab *slab, const void *object);
 
 static void each_in_sheaf(const struct pool *pool, enum pool_type type, const struct sheaf *sheaf,
-			  object_visit *visit, void *arg)
+			  uint32_t size, object_visit *visit, void *arg)
 {
-	for (uint32_t i = 0; sheaf && i < sheaf->size; i++) {
+	for (uint32_t i = 0; i < size; i++) {
 		uint64_t entry = *slub_entry(&pool->pages[type], sheaf->objects[i]);
 
 		visit(arg, slub_entry_slab(entry), sheaf->objects[i]);
@@ -95,11 +95,12 @@ static void each_sheaved(const struct pool *pool, const struct slub_cache *cache
 		const struct slub_cpu_cache *mine =
 			&pool->cpus[i].caches[cache->type][cache->class_index];
 
-		each_in_sheaf(pool, cache->type, mine->main, visit, arg);
-		each_in_sheaf(pool, cache->type, mine->spare, visit, arg);
+		each_in_sheaf(pool, cache->type, mine->main, slub_main_size(mine), visit, arg);
+		each_in_sheaf(pool, cache->type, mine->spare, mine->spare ? mine->spare->size : 0,
+			      visit, arg);
 	}
 	for (const struct sheaf *sheaf = cache->full; sheaf; sheaf = sheaf->next)
-		each_in_sheaf(pool, cache->type, sheaf, visit, arg);
+		each_in_sheaf(pool, cache->type, sheaf, sheaf->size, visit, arg);
 }
 
 static void count_sheaved(void *arg, struct slab *slab, const void *object)
@@ -395,8 +396,12 @@ static int check_cpu(struct audit *audit, const struct slub_cpu *cpu,
 	const struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
 	uint32_t count = 0;
 
-	if (check_sheaf(audit, mine->main, false) || check_sheaf(audit, mine->spare, false))
+	if (check_sheaf(audit, mine->spare, false))
 		return -EUCLEAN;
+	if (mine->main && (mine->bottom != mine->main->objects || mine->top < mine->bottom ||
+			   mine->top > mine->end))
+		return audit_fail(audit, "%u bytes: the top of main is outside of it",
+				  cache->bytes);
 	if (mine->slab && !(slub_state(mine->slab) & STATE_FROZEN))
 		return audit_fail(audit, "%p: a processor's slab is not frozen",
 				  (void *)mine->slab->base);

@@ -31,7 +31,7 @@ struct chain {
 	uint32_t count;
 };
 
-/* A sheaf holds half of what a processor's partial slabs do, since there are two. */
+/* As many as a processor's partial slabs would hold; Linux has half of that, since there are two sheaves. */
 static uint32_t sheaf_capacity(const struct pool *pool, const struct slub_cache *cache)
 {
 	uint32_t capacity = slub_scale(cache->bytes, pool->options.sheaf);
@@ -129,6 +129,26 @@ static void full_count_add(struct slub_cache *cache, int change)
 			      memory_order_relaxed);
 }
 
+static void barn_push_empty(struct slub_cache *cache, struct sheaf *sheaf)
+{
+	sheaf_push(&cache->empty, sheaf);
+	atomic_store_explicit(&cache->empty_count,
+			      atomic_load_explicit(&cache->empty_count, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+static struct sheaf *barn_pop_empty(struct slub_cache *cache)
+{
+	struct sheaf *sheaf = sheaf_pop(&cache->empty);
+
+	if (sheaf)
+		atomic_store_explicit(
+			&cache->empty_count,
+			atomic_load_explicit(&cache->empty_count, memory_order_relaxed) - 1,
+			memory_order_relaxed);
+	return sheaf;
+}
+
 /* A full sheaf for an empty one, which the barn keeps; NULL: it has none. */
 static struct sheaf *barn_full_for_empty(struct slub_cpu *cpu, struct slub_cache *cache,
 					 struct sheaf *empty)
@@ -141,7 +161,7 @@ static struct sheaf *barn_full_for_empty(struct slub_cpu *cpu, struct slub_cache
 	spinlock_acquire(&cache->lock);
 	full = sheaf_pop(&cache->full);
 	if (full) {
-		sheaf_push(&cache->empty, empty);
+		barn_push_empty(cache, empty);
 		full_count_add(cache, -1);
 		cpu->events.barn_get++;
 	}
@@ -154,63 +174,86 @@ static struct sheaf *barn_empty_for_full(struct pool *pool, struct slub_cpu *cpu
 					 struct slub_cache *cache, struct sheaf *full)
 {
 	struct sheaf *empty = NULL;
-	bool room;
 
 	if (full_count(cache) >= pool->options.barn)
 		return NULL;
+	/* Under the lock a sheaf is only exchanged: a new one is made before it, when none is in sight. */
+	if (!atomic_load_explicit(&cache->empty_count, memory_order_relaxed)) {
+		empty = sheaf_create(pool, cache);
+		if (!empty)
+			return NULL;
+	}
 	cpu->events.atomics++;
 	spinlock_acquire(&cache->lock);
-	room = full_count(cache) < pool->options.barn;
-	if (room)
-		empty = sheaf_pop(&cache->empty);
-	spinlock_release(&cache->lock);
-	if (room && !empty)
-		empty = sheaf_create(pool, cache);
 	if (!empty)
-		return NULL;
-	spinlock_acquire(&cache->lock);
-	sheaf_push(&cache->full, full);
-	full_count_add(cache, 1);
+		empty = barn_pop_empty(cache);
+	if (empty) {
+		sheaf_push(&cache->full, full);
+		full_count_add(cache, 1);
+		cpu->events.barn_put++;
+	}
 	spinlock_release(&cache->lock);
-	cpu->events.barn_put++;
 	return empty;
 }
 
 /* ---- the slow paths ---- */
 
+static void main_set(struct slub_cpu_cache *mine, struct sheaf *main)
+{
+	mine->main = main;
+	mine->bottom = main ? main->objects : NULL;
+	mine->top = main ? main->objects + main->size : NULL;
+	mine->end = main ? main->objects + main->capacity : NULL;
+}
+
+/* Takes main away from the fast paths; its size is right again. */
+static struct sheaf *main_get(struct slub_cpu_cache *mine)
+{
+	struct sheaf *main = mine->main;
+
+	if (main)
+		main->size = slub_main_size(mine);
+	return main;
+}
+
+static void main_swap(struct slub_cpu_cache *mine, struct sheaf *main)
+{
+	struct sheaf *spare = mine->spare;
+
+	mine->spare = main;
+	main_set(mine, spare);
+}
+
 void *slub_sheaf_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
 	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
-	struct sheaf *main = mine->main, *full;
+	struct sheaf *main = main_get(mine), *full;
 
 	if (!main)
-		main = mine->main = sheaf_create(pool, cache);
+		main = sheaf_create(pool, cache);
 	if (!main)
 		return slub_object_alloc(pool, cpu, cache);
 	if (main->size == 0 && mine->spare && mine->spare->size > 0) {
-		mine->main = mine->spare;
-		mine->spare = main;
-		main = mine->main;
+		main_swap(mine, main);
 	} else if (main->size == 0) {
 		full = barn_full_for_empty(cpu, cache, main);
-		if (full)
-			main = mine->main = full;
-		else
+		if (!full)
 			sheaf_fill(pool, cpu, cache, main);
+		main_set(mine, full ? full : main);
 	}
-	if (main->size == 0)
-		return NULL;
-	return main->objects[--main->size];
+	return mine->top == mine->bottom ? NULL : *--mine->top;
 }
 
 void slub_sheaf_free(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
 		     struct slab *slab, void *object)
 {
 	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
-	struct sheaf *main = mine->main, *empty;
+	struct sheaf *main = main_get(mine), *empty;
 
-	if (!main)
-		main = mine->main = sheaf_create(pool, cache);
+	if (!main) {
+		main = sheaf_create(pool, cache);
+		main_set(mine, main);
+	}
 	if (main && !mine->spare)
 		mine->spare = sheaf_create(pool, cache);
 	if (!main || !mine->spare) {
@@ -218,17 +261,14 @@ void slub_sheaf_free(struct pool *pool, struct slub_cpu *cpu, struct slub_cache 
 		return;
 	}
 	if (main->size == main->capacity && mine->spare->size < mine->spare->capacity) {
-		mine->main = mine->spare;
-		mine->spare = main;
-		main = mine->main;
+		main_swap(mine, main);
 	} else if (main->size == main->capacity) {
 		empty = barn_empty_for_full(pool, cpu, cache, main);
-		if (empty)
-			main = mine->main = empty;
-		else
+		if (!empty)
 			sheaf_empty(pool, cpu, cache, main);
+		main_set(mine, empty ? empty : main);
 	}
-	main->objects[main->size++] = object;
+	*mine->top++ = object;
 }
 
 /* ---- trim ---- */
@@ -245,10 +285,12 @@ static void sheaf_destroy(struct pool *pool, struct slub_cpu *cpu, struct slub_c
 void slub_cpu_sheaves_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
 	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct sheaf *main = main_get(mine), *spare = mine->spare;
 
-	sheaf_destroy(pool, cpu, cache, mine->main);
-	sheaf_destroy(pool, cpu, cache, mine->spare);
-	mine->main = mine->spare = NULL;
+	main_set(mine, NULL);
+	mine->spare = NULL;
+	sheaf_destroy(pool, cpu, cache, main);
+	sheaf_destroy(pool, cpu, cache, spare);
 }
 
 void slub_barn_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
@@ -256,6 +298,6 @@ void slub_barn_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache 
 	while (cache->full)
 		sheaf_destroy(pool, cpu, cache, sheaf_pop(&cache->full));
 	while (cache->empty)
-		sheaf_destroy(pool, cpu, cache, sheaf_pop(&cache->empty));
+		sheaf_destroy(pool, cpu, cache, barn_pop_empty(cache));
 	atomic_store_explicit(&cache->full_count, 0, memory_order_relaxed);
 }

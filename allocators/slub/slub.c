@@ -4,7 +4,7 @@
  * 1. Sources. C. Lameter, "SLUB: the unqueued slab allocator" (Linux 2.6.22, 2007), and his "Slab allocators in
  *    the Linux kernel: SLAB, SLOB, SLUB" (LinuxCon 2014); the comments of mm/slub.c; J. Bonwick, "The slab
  *    allocator" (USENIX 1994). The frozen bit and per-processor partial lists are of 3.1 and 3.2, links
- *    hardened of 4.14, shuffled of 4.7. This is the design as it stood up to 6.7. docs/slub.md has the details.
+ *    hardened of 4.14, shuffled of 4.7, sheaves of 6.18 (V. Babka). docs/slub.md has the details.
  *
  * 2. Layout. A slab is 2^order pool pages of objects of one size, nothing else: no header in front of an
  *    object or in the slab. A free object's first word links it. Slab descriptors and the page map, which leads
@@ -21,6 +21,9 @@
  *                            v
  *                           slab (frozen)          node: lock, list of partial slabs (not frozen)
  *
+ *        In front of it all, with sheaves (the default, sheaves.c): an array of free objects of any slabs, to
+ *        which alloc and free go first, and which is filled and emptied by what follows.
+ *
  *        alloc:  pop freelist; else take the slab's own list; else a partial slab of the processor;
  *                else of the node (lock); else a new slab from the page layer
  *        free:   push on freelist if it is the processor's slab; else on the slab's own list (slabs.c)
@@ -34,10 +37,10 @@
  *    descriptors; none is taken while another is held. Threads that entered another pool share one more
  *    processor, under a lock that is taken before all others.
  *
- * 4. Bounds. Waste inside a block: under half of it, by kmalloc's classes; under a quarter from 64 to 1024
- *    bytes by the fitted ones. An
- *    empty slab is kept only as a processor's current or partial one (cpu_partial_slabs a cache) or as one of
- *    min_partial of the node. Steps: constant, but for the partial lists that are handed over under one
+ * 4. Bounds. Waste inside a block: under half of it, by kmalloc's classes; under a quarter from 64 to 1360
+ *    bytes by the fitted ones. An empty slab is kept only as a processor's current or partial one
+ *    (cpu_partial_slabs a cache) or as one of min_partial of the node; objects in sheaves, at most two a
+ *    processor and `barn` a cache, keep theirs. Steps: constant, but for the partial lists that are handed over under one
  *    hold of the lock, at most cpu_partial_slabs, and the linking of a new slab's objects.
  *
  * 5. Capabilities: native, page rules, residency, trim, walk, check, counters. No tags: a block has no header.
@@ -46,7 +49,7 @@
  *    bytes are laid out page by page (page rules; geometry.c). The link lies in an object's first word, also
  *    when hardened, not in its middle: the owner writes there next. The slab's word is 64 bits, a list
  *    head counted in units from the slab's start, not 128. The node's lock is dropped before empty slabs go
- *    back, and a new slab's objects are linked at once. One node: a page source has one. Large blocks take
+ *    back, and a new slab's objects are linked at once. Sheaves are twice as large by default. One node: a page source has one. Large blocks take
  *    whole pool pages, not a power of two of them. Neither accounting by control group nor debugging red zones.
  */
 #include <errno.h>
@@ -58,9 +61,8 @@
 static const char *const class_set_names[] = { "kmalloc", "fitted", NULL };
 
 static const struct option_def slub_option_table[] = {
-	OPTION_UINT(
-		struct slub_options, sheaf, "60", 0, 62, "objects",
-		"objects of a sheaf of sizes below 256; fewer of larger; 0: none, as before 6.18"),
+	OPTION_UINT(struct slub_options, sheaf, "120", 0, 1024, "objects",
+		    "objects of a sheaf, 62 at most, scaled by size as cpu_partial; 0: none"),
 	OPTION_UINT(struct slub_options, barn, "10", 0, 1024, "sheaves",
 		    "full sheaves kept a cache"),
 	OPTION_UINT(struct slub_options, cpu_partial, "120", 0, 65536, "objects",
@@ -141,20 +143,16 @@ static void *slub_alloc(struct pool *pool, enum pool_type type, size_t bytes, ui
 {
 	struct slub_cpu *cpu = current;
 	struct slub_cpu_cache *mine;
-	struct sheaf *main;
 
 	(void)tag;
 	if (unlikely(cpu->pool != pool || bytes > pool->options.largest))
 		return alloc_slow(pool, type, bytes);
 	mine = &cpu->caches[type][pool->class_of[(bytes - 1) / SLUB_UNIT_BYTES]];
-	main = mine->main;
-	if (likely(main != NULL)) {
-		if (unlikely(main->size == 0))
-			return alloc_slow(pool, type, bytes);
+	if (likely(mine->top != mine->bottom)) {
 		mine->alloc_fast++;
-		return main->objects[--main->size];
+		return *--mine->top;
 	}
-	if (likely(mine->freelist && !pool->options.hardened)) {
+	if (mine->freelist && !mine->main && !pool->options.hardened) {
 		void *object = mine->freelist, *next = *(void **)object;
 
 		mine->freelist = next;
@@ -234,35 +232,43 @@ static __attribute__((noinline)) void free_slow(struct pool *pool, void *block)
 	}
 }
 
-static void slub_free(struct pool *pool, void *block, uint32_t tag)
+/* `type` is a constant where this is inlined. False: nothing was done. */
+static inline __attribute__((always_inline)) bool free_fast(struct pool *pool, enum pool_type type,
+							    void *block)
 {
 	struct slub_cpu *cpu = current;
-	struct slub_pages *pages = pages_of(pool, block);
-	struct slub_cpu_cache *mine;
-	struct sheaf *main;
-	uint64_t entry;
+	uint64_t entry = *slub_entry(&pool->pages[type], block);
+	struct slub_cpu_cache *mine = &cpu->caches[type][entry & SLUB_ENTRY_CLASS];
 
-	(void)tag;
-	if (unlikely(cpu->pool != pool || !pages)) {
-		free_slow(pool, block);
-		return;
-	}
-	entry = *slub_entry(pages, block);
-	mine = &cpu->caches[pages - pool->pages][entry & SLUB_ENTRY_CLASS];
-	main = mine->main;
-	if (likely(main && main->size < main->capacity && (entry & SLUB_PAGE_SLAB) &&
-		   !pool->options.hardened)) {
-		main->objects[main->size++] = block;
-		mine->free_fast++;
-	} else if (!main && mine->slab && !pool->options.hardened &&
+	if (unlikely(cpu->pool != pool || pool->options.hardened))
+		return false;
+	if (likely(mine->top != mine->end && (entry & SLUB_PAGE_SLAB))) {
+		*mine->top++ = block;
+	} else if (!mine->main && mine->slab &&
 		   (entry & SLUB_ENTRY_REST) == (uintptr_t)mine->slab) {
 		/* Only a slab's entry has the address of its descriptor. */
 		*(void **)block = mine->freelist;
 		mine->freelist = block;
-		mine->free_fast++;
 	} else {
-		free_slow(pool, block);
+		return false;
 	}
+	mine->free_fast++;
+	return true;
+}
+
+static void slub_free(struct pool *pool, void *block, uint32_t tag)
+{
+	struct slub_pages *pages = pages_of(pool, block);
+
+	(void)tag;
+	if (likely(pages == &pool->pages[POOL_NONPAGED])) {
+		if (likely(free_fast(pool, POOL_NONPAGED, block)))
+			return;
+	} else if (pages == &pool->pages[POOL_PAGED]) {
+		if (likely(free_fast(pool, POOL_PAGED, block)))
+			return;
+	}
+	free_slow(pool, block);
 }
 
 static size_t slub_block_bytes(struct pool *pool, const void *block)

@@ -25,6 +25,7 @@
 #define SLUB_LINE          64
 #define SLUB_UNIT_BYTES    16u /* addresses inside a slab are counted in these */
 #define SLUB_CLASSES       26u /* at most */
+#define SLUB_CLASS_SLOTS   32u /* rows of a processor's table: a power of two, quickly indexed */
 #define SLUB_LARGEST_BYTES 8192u
 #define SLUB_SLAB_BYTES    ((size_t)2 << 20) /* no slab is larger, whatever the options */
 #define SLUB_RUN_LISTS     64u /* kept page runs: lists by length in pool pages, 1 .. 64 */
@@ -65,16 +66,20 @@ struct sheaf {
 	void *objects[SLUB_SHEAF_OBJECTS];
 };
 
-/* What a processor has of one cache. One line: only the thread that stands for the processor uses it. */
+/*
+ * What a processor has of one cache: only the thread that stands for the processor uses it. The fast paths need the
+ * first line alone. While a sheaf is main its size is `top - bottom`; the sheaf's own is out of date.
+ */
 struct slub_cpu_cache {
-	alignas(SLUB_LINE) struct sheaf *main; /* NULL: no sheaves, or no memory for one */
-	struct sheaf *spare;
-	uint64_t alloc_fast, free_fast; /* with sheaves: to and from main */
+	alignas(2 * SLUB_LINE) void **top; /* next free place of main */
+	void **bottom, **end; /* of main's objects; all NULL without a main */
+	uint64_t alloc_fast, free_fast; /* with sheaves: from and to main */
+	struct sheaf *main; /* NULL: no sheaves, or no memory for one */
 	void *freelist; /* objects of `slab` that are this processor's alone */
 	struct slab *slab; /* frozen; NULL: none */
+	struct sheaf *spare;
 	struct slab *partial; /* frozen slabs with free objects, for later */
 	uint32_t partial_slabs;
-	uint32_t unused;
 };
 
 /* Events off the fast paths; where Linux has them, the names are those of /sys/kernel/slab. */
@@ -92,7 +97,7 @@ struct slub_cpu {
 	alignas(2 * SLUB_LINE) struct pool *pool;
 	uint64_t random; /* state of this processor's generator */
 	struct slub_events events;
-	struct slub_cpu_cache caches[POOL_TYPES][SLUB_CLASSES];
+	struct slub_cpu_cache caches[POOL_TYPES][SLUB_CLASS_SLOTS];
 };
 
 /* A cache: one size class of one pool type, with its node's list of partial slabs. */
@@ -108,7 +113,7 @@ struct slub_cache {
 	struct slab *first, *last;
 	_Atomic size_t partial_count; /* read without it too */
 	struct sheaf *full, *empty; /* the barn */
-	_Atomic uint32_t full_count; /* read without the lock too */
+	_Atomic uint32_t full_count, empty_count; /* read without the lock too */
 };
 
 /* The page map's entries: one a pool page. The low bits say what the rest is. */
@@ -261,6 +266,11 @@ void slub_cpu_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *
 void slub_cache_shrink(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
 
 /* ---- sheaves.c ---- */
+
+static inline uint32_t slub_main_size(const struct slub_cpu_cache *mine)
+{
+	return (uint32_t)(mine->top - mine->bottom);
+}
 
 /* Where main is missing or empty; where it is missing or full. */
 void *slub_sheaf_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache);
