@@ -40,42 +40,37 @@ static int visit_used(const struct walk *walk, const void *start, size_t bytes, 
 /* ---- LFH ---- */
 
 static int walk_lfh_block(const struct walk *walk, const struct lfh_subsegment *subsegment,
-			  unsigned word, unsigned bit)
+			  unsigned index)
 {
-	const struct sh_header *header = lfh_header_at(subsegment, word, bit);
+	const struct sh_header *header = lfh_header_at(subsegment, index);
+	const struct lfh_slot *slot = subsegment->slot;
+	uint64_t bits = subsegment->bits[index / 64];
+	size_t stride = subsegment->layout.stride;
 
-	if (subsegment->bits[word] >> bit & 1)
-		return visit_plain(walk, header, subsegment->stride, POOL_RANGE_FREE);
+	if (slot->active == subsegment && slot->first / 64 == index / 64)
+		bits |= slot->bits;
+	if (bits >> index % 64 & 1)
+		return visit_plain(walk, header, stride, POOL_RANGE_FREE);
 	if ((header->kind & ~1u) == SH_REMOTE)
-		return visit_plain(walk, header, subsegment->stride, POOL_RANGE_CACHED);
-	return visit_used(walk, header, subsegment->stride, SH_HEADER_BYTES, header->tag);
+		return visit_plain(walk, header, stride, POOL_RANGE_CACHED);
+	return visit_used(walk, header, stride, SH_HEADER_BYTES, header->tag);
 }
 
 static int walk_lfh(const struct walk *walk, const struct lfh_subsegment *subsegment)
 {
-	unsigned per_page = POOL_OS_PAGE / subsegment->stride;
-	size_t head = sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
-	int error = 0;
+	unsigned stride = subsegment->layout.stride, per_page = POOL_OS_PAGE / stride;
+	unsigned first = subsegment->pages * per_page - subsegment->block_count;
+	int error = visit_plain(walk, subsegment, (size_t)first * stride, POOL_RANGE_METADATA);
 
 	for (unsigned page = 0; page < subsegment->pages && !error; page++) {
-		const char *start = (const char *)subsegment + (size_t)page * POOL_OS_PAGE;
-		size_t stride = subsegment->stride;
-		unsigned block = page ? 0 : (unsigned)((head + stride - 1) / stride);
+		const char *end = (const char *)subsegment + (size_t)(page + 1) * POOL_OS_PAGE;
 
-		if (block > per_page)
-			block = per_page;
-		error = visit_plain(walk, start, block * stride, POOL_RANGE_METADATA);
-		for (; block < per_page && !error; block++) {
-			unsigned second = block >= subsegment->word_blocks;
-
-			error = walk_lfh_block(walk, subsegment,
-					       (page << subsegment->page_shift) + second,
-					       block - second * subsegment->word_blocks);
-		}
-		/* The end of a page is too short for a block and never used. */
+		for (unsigned i = page ? 0 : first; i < per_page && !error; i++)
+			error = walk_lfh_block(walk, subsegment, page * per_page + i);
+		/* Too short for a block and never used. */
 		if (!error)
-			error = visit_plain(walk, start + per_page * stride,
-					    POOL_OS_PAGE - per_page * stride, POOL_RANGE_METADATA);
+			error = visit_plain(walk, end - subsegment->layout.slack,
+					    subsegment->layout.slack, POOL_RANGE_METADATA);
 	}
 	return error;
 }

@@ -1,22 +1,25 @@
 /*
  * The low-fragmentation heap: buckets of one block size, activated by use.
  *
- *     subsegment: 1 to 16 OS pages from the back end
- *     |head, bitmap|block|block|..:|block|block|block|..:|  ...        .. : end of a page, too short
- *      bits[0] -> page 0           bits[1] -> page 1               for a block
+ *     subsegment: 1 to 16 OS pages from the back end               slot of a processor
+ *     |head, bitmap|block|block|..:|block|block|block|..:| ...     bits: the claimed word
+ *      bits[0]: blocks 0 .. 63, bits[1]: 64 .. 127, ...            active, partial subsegments
+ *      the head's own blocks are never free                        remote: others' frees
+ *      ..: the end of a page is too short for a block
  *
- * Activation. While a bucket is not active its requests are served by the variable-size layer, which
- * counts them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row
- * were for this bucket, the next one goes to the LFH.
+ * Activation. While a bucket is not active its requests are served by the layers below, which count
+ * them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row were for
+ * this bucket, or `lfh_total` (2040) in all, the next one goes to the LFH.
  *
- * Placement is random: the search for a free block begins at a random page, and there at a random
- * block, and takes the first free one from there. The numbers are a table of a processor's own,
- * drawn from the seed at create, used in turn: the same seed and the same calls, the same places.
+ * Placement is random: a slot claims a random word of the active subsegment's bitmap, 64 blocks, and
+ * in it each search for a free block begins at a random bit. The numbers are a table of the
+ * processor's own, drawn from the seed at create and used in turn: the same seed and the same calls,
+ * the same places. A claimed word is the original's hint of where to search, taken at its word: what
+ * it holds is busy to the bitmap, so that allocation touches one line of the slot and the block.
  *
- * Slots. A slot is where a processor allocates the blocks of a bucket: an active subsegment, and a
- * list of others with free blocks. With lfh_slots=processor every processor has its own from the
- * start. With lfh_slots=contention, as in Windows, all share one under its lock until
- * `lfh_contention` acquisitions had to wait; then each allocates from its own.
+ * Slots. A slot is where a processor allocates the blocks of a bucket. With lfh_slots=processor each
+ * has its own from the start. With lfh_slots=contention, as in Windows, all share one under its lock
+ * until `lfh_contention` acquisitions had to wait; then each allocates from its own.
  *
  * Concurrency. A subsegment belongs to its slot for life, and only the slot's owner (or who holds a
  * shared slot's lock) reads or writes its bitmap: no interlocked operation to allocate, none to free
@@ -27,9 +30,10 @@
  * pool, and a subsegment at least as long as a block of it that is not back, so who pushes touches
  * nothing that can vanish.
  *
- * Bounds. Allocation: two words are searched, whatever the subsegment's size. Subsegments of a slot
- * double, 1 to 16 pages, from the second on. A slot keeps one empty subsegment besides the active
- * one. What was freed remotely waits until its owner allocates from that bucket again, or trim.
+ * Bounds. Allocation: one word is searched, and one in at most 64 blocks claims the next, whatever
+ * the subsegment's size. Subsegments of a slot double, 1 to 16 pages, from the second on. A slot
+ * keeps one empty subsegment besides the active one. What was freed remotely waits until its owner
+ * allocates from that bucket again, or trim.
  */
 #include <string.h>
 
@@ -50,10 +54,13 @@ void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row)
 	const struct sh_options *options = &heap->pool->options;
 	struct lfh_bucket *state = &heap->buckets[bucket];
 	int32_t live = 1 + atomic_fetch_add_explicit(&state->live, 1, memory_order_relaxed);
+	uint32_t requests;
 
 	if (!options->lfh || atomic_load_explicit(&state->is_active, memory_order_relaxed))
 		return;
-	if (live < (int32_t)options->lfh_live && row < options->lfh_row)
+	requests = 1 + atomic_fetch_add_explicit(&state->requests, 1, memory_order_relaxed);
+	if (live < (int32_t)options->lfh_live && row < options->lfh_row &&
+	    requests < options->lfh_total)
 		return;
 	if (!atomic_exchange_explicit(&state->is_active, true, memory_order_relaxed))
 		atomic_fetch_add_explicit(&heap->activations, 1, memory_order_relaxed);
@@ -66,38 +73,46 @@ void lfh_note_free(struct sh_heap *heap, unsigned bucket)
 
 /* ---- subsegments ---- */
 
+static struct lfh_layout layout_of(unsigned bucket)
+{
+	unsigned stride = (unsigned)sh_bucket_bytes(bucket) + SH_HEADER_BYTES;
+	unsigned per_page = POOL_OS_PAGE / stride;
+
+	return (struct lfh_layout){
+		.magic = ((1u << LFH_MAGIC_SHIFT) + per_page - 1) / per_page,
+		.stride = (uint16_t)stride,
+		.slack = (uint16_t)(POOL_OS_PAGE - per_page * stride),
+	};
+}
+
 void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_processor *owner,
 		   enum pool_type type, unsigned bucket)
 {
-	unsigned stride = (unsigned)sh_bucket_bytes(bucket) + SH_HEADER_BYTES;
-	unsigned most = (unsigned)(pool->options.lfh_subsegment / POOL_OS_PAGE);
-	unsigned pages = (LFH_FIRST_BLOCKS * stride + POOL_OS_PAGE - 1) / POOL_OS_PAGE;
+	unsigned most = (unsigned)(pool->options.lfh_subsegment / POOL_OS_PAGE), pages;
 
 	slot->owner = owner;
-	slot->type = type;
+	slot->type = (uint8_t)type;
 	slot->bucket = (uint8_t)bucket;
-	slot->stride = (uint16_t)stride;
+	slot->layout = layout_of(bucket);
+	pages = (LFH_FIRST_BLOCKS * slot->layout.stride + POOL_OS_PAGE - 1) / POOL_OS_PAGE;
 	slot->next_pages = (uint8_t)(pages < most ? pages : most);
 	sh_links_init(&slot->partial);
 }
 
-/* Sets the bits of the blocks that fit into one page behind the first `taken` bytes. */
-static void page_set_up(struct lfh_subsegment *subsegment, unsigned page, size_t taken)
+/* All blocks but those that the head takes the place of. */
+static void bitmap_fill(struct lfh_subsegment *subsegment, unsigned blocks)
 {
-	unsigned stride = subsegment->stride, per_page = POOL_OS_PAGE / stride;
+	size_t head = sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
+	unsigned stride = subsegment->layout.stride;
+	unsigned first = (unsigned)((head + stride - 1) / stride), per_page = POOL_OS_PAGE / stride;
 
-	for (unsigned block = (unsigned)((taken + stride - 1) / stride); block < per_page;
-	     block++) {
-		unsigned word = page << subsegment->page_shift, bit = block;
-
-		if (bit >= subsegment->word_blocks) {
-			bit -= subsegment->word_blocks;
-			word++;
-		}
-		subsegment->bits[word] |= 1ull << bit;
-		subsegment->available |= 1ull << word;
-		subsegment->block_count++;
+	if (first > per_page)
+		first = per_page;
+	for (unsigned index = first; index < blocks; index++) {
+		subsegment->bits[index / 64] |= 1ull << index % 64;
+		subsegment->available |= 1u << index / 64;
 	}
+	subsegment->block_count = subsegment->free_count = (uint16_t)(blocks - first);
 }
 
 /* The slot's new active subsegment, or NULL when the page source refuses. */
@@ -106,8 +121,7 @@ static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_sl
 	struct sh_heap *heap = &pool->heaps[slot->type];
 	size_t bytes = seg_round_up(heap, (size_t)slot->next_pages * POOL_OS_PAGE);
 	struct lfh_subsegment *subsegment = seg_alloc(heap, bytes, SEG_LFH, 0);
-	unsigned per_page = POOL_OS_PAGE / slot->stride;
-	size_t head;
+	unsigned blocks = (unsigned)(bytes / POOL_OS_PAGE) * (POOL_OS_PAGE / slot->layout.stride);
 
 	if (!subsegment)
 		return NULL;
@@ -115,16 +129,11 @@ static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_sl
 	subsegment->signature = lfh_signature(pool, subsegment);
 	subsegment->owner = slot->owner;
 	subsegment->slot = slot;
-	subsegment->stride = slot->stride;
+	subsegment->layout = slot->layout;
 	subsegment->pages = (uint8_t)(bytes / POOL_OS_PAGE);
-	subsegment->page_shift = per_page > 64;
-	subsegment->word_blocks = (uint8_t)(subsegment->page_shift ? (per_page + 1) / 2 : per_page);
-	subsegment->words = (uint8_t)(subsegment->pages << subsegment->page_shift);
-	head = sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
-	for (unsigned page = 0; page < subsegment->pages; page++)
-		page_set_up(subsegment, page, page ? 0 : head);
-	subsegment->free_count = subsegment->block_count;
+	subsegment->words = (uint8_t)((blocks + 63) / 64);
 	subsegment->state = LFH_ACTIVE;
+	bitmap_fill(subsegment, blocks);
 	if (++slot->subsegments > 1 &&
 	    slot->next_pages * 2 * POOL_OS_PAGE <= pool->options.lfh_subsegment)
 		slot->next_pages = (uint8_t)(slot->next_pages * 2);
@@ -150,8 +159,8 @@ static void settle(struct pool *pool, struct lfh_subsegment *subsegment)
 	}
 	if (subsegment->free_count < subsegment->block_count)
 		return;
-	if (!slot->empties) {
-		slot->empties = 1;
+	if (!slot->has_empty) {
+		slot->has_empty = true;
 		return;
 	}
 	sh_links_remove(&subsegment->links);
@@ -171,7 +180,7 @@ static void block_return(struct pool *pool, struct lfh_subsegment *subsegment,
 
 	header->kind = SH_FREE;
 	subsegment->bits[word] |= 1ull << header->index % 64;
-	subsegment->available |= 1ull << word;
+	subsegment->available |= 1u << word;
 	subsegment->free_count++;
 	if (subsegment->state != LFH_ACTIVE)
 		settle(pool, subsegment);
@@ -193,25 +202,61 @@ static void drain(struct pool *pool, struct lfh_slot *slot)
 	}
 }
 
-/* Makes sure that the active subsegment has a free block; false when the page source refuses. */
-static bool slot_refill(struct pool *pool, struct lfh_slot *slot)
+/* Takes all free blocks of a random word of the active subsegment, which has one. */
+static void claim(struct lfh_slot *slot, struct sh_processor *processor)
 {
-	drain(pool, slot);
-	if (slot->active && slot->active->available)
-		return true;
+	struct lfh_subsegment *active = slot->active;
+	unsigned word = lfh_pick(active->available, lfh_random(processor) % active->words);
+
+	slot->bits = active->bits[word];
+	slot->first = (uint16_t)(word * 64);
+	active->bits[word] = 0;
+	active->available &= ~(1u << word);
+	active->free_count -= (uint16_t)__builtin_popcountll(slot->bits);
+}
+
+/* The reverse. */
+static void unclaim(struct lfh_slot *slot)
+{
+	struct lfh_subsegment *active = slot->active;
+
+	if (!slot->bits)
+		return;
+	active->bits[slot->first / 64] |= slot->bits;
+	active->available |= 1u << slot->first / 64;
+	active->free_count += (uint16_t)__builtin_popcountll(slot->bits);
+	slot->bits = 0;
+}
+
+/* Makes another subsegment the active one; false when there is none and no memory for one. */
+static bool activate_next(struct pool *pool, struct lfh_slot *slot)
+{
 	if (slot->active)
 		slot->active->state = LFH_FULL;
 	slot->active = NULL;
-	if (slot->partial.next != &slot->partial) {
-		slot->active = SH_CONTAINER(slot->partial.next, struct lfh_subsegment, links);
-		sh_links_remove(&slot->active->links);
-		if (slot->active->free_count == slot->active->block_count)
-			slot->empties = 0;
-		slot->active->state = LFH_ACTIVE;
-		return true;
+	if (slot->partial.next == &slot->partial) {
+		slot->active = subsegment_create(pool, slot);
+		return slot->active != NULL;
 	}
-	slot->active = subsegment_create(pool, slot);
-	return slot->active != NULL;
+	slot->active = SH_CONTAINER(slot->partial.next, struct lfh_subsegment, links);
+	sh_links_remove(&slot->active->links);
+	if (slot->active->free_count == slot->active->block_count)
+		slot->has_empty = false;
+	slot->active->state = LFH_ACTIVE;
+	return true;
+}
+
+/* Claims a word for a slot that has none; false when the page source refuses. */
+static bool slot_refill(struct pool *pool, struct lfh_slot *slot, struct sh_processor *processor)
+{
+	if (!slot->active || !slot->active->available) {
+		drain(pool, slot);
+		if (!slot->active || !slot->active->available)
+			if (!activate_next(pool, slot))
+				return false;
+	}
+	claim(slot, processor);
+	return true;
 }
 
 /* ---- allocation and free, the slow ways ---- */
@@ -223,10 +268,8 @@ static void *shared_alloc(struct pool *pool, struct sh_processor *processor, str
 	uint64_t contentions;
 
 	spinlock_acquire(&slot->lock);
-	if ((slot->active && slot->active->available) || slot_refill(pool, slot)) {
-		block = lfh_take(slot->active, processor, slot->type, tag);
-		slot->allocations++;
-	}
+	if (slot->bits || slot_refill(pool, slot, processor))
+		block = lfh_take(slot, processor, tag);
 	contentions = slot->lock.contentions;
 	spinlock_release(&slot->lock);
 	if (contentions >= pool->options.lfh_contention)
@@ -245,10 +288,9 @@ void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum poo
 		return NULL;
 	if (!atomic_load_explicit(&state->is_spread, memory_order_relaxed))
 		return shared_alloc(pool, processor, &heap->shared_slots[bucket], state, tag);
-	if (!slot_refill(pool, slot))
+	if (!slot->bits && !slot_refill(pool, slot, processor))
 		return NULL;
-	slot->allocations++;
-	return lfh_take(slot->active, processor, type, tag);
+	return lfh_take(slot, processor, tag);
 }
 
 void lfh_free_remote(struct pool *pool, struct lfh_subsegment *subsegment, struct sh_header *header)
@@ -276,6 +318,7 @@ static void slot_trim(struct pool *pool, struct lfh_slot *slot)
 	struct sh_links *at, *next;
 
 	drain(pool, slot);
+	unclaim(slot);
 	for (at = slot->partial.next; at != &slot->partial; at = next) {
 		struct lfh_subsegment *subsegment = SH_CONTAINER(at, struct lfh_subsegment, links);
 
@@ -285,7 +328,7 @@ static void slot_trim(struct pool *pool, struct lfh_slot *slot)
 		sh_links_remove(at);
 		subsegment_release(pool, subsegment);
 	}
-	slot->empties = 0;
+	slot->has_empty = false;
 	if (slot->active && slot->active->free_count == slot->active->block_count) {
 		subsegment_release(pool, slot->active);
 		slot->active = NULL;

@@ -64,6 +64,8 @@ static const struct option_def sh_option_table[] = {
 		    "a bucket activates when so many of its blocks are held"),
 	OPTION_UINT(struct sh_options, lfh_row, "18", 1, 1u << 20, "requests",
 		    "... or after so many requests in a row"),
+	OPTION_UINT(struct sh_options, lfh_total, "2040", 1, 1u << 30, "requests",
+		    "... or after so many requests in all"),
 	OPTION_SIZE(struct sh_options, lfh_subsegment, "64K", 8192, LFH_PAGES_MAX *POOL_OS_PAGE,
 		    "largest subsegment"),
 	OPTION_BOOL(struct sh_options, random, "on",
@@ -211,12 +213,9 @@ static void *sh_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint
 		return alloc_slow(pool, type, bytes, tag);
 	if (__builtin_expect(bytes <= processor->lfh_bytes, 1)) {
 		struct lfh_slot *slot = &processor->slots[type][sh_bucket(bytes)];
-		struct lfh_subsegment *active = slot->active;
 
-		if (__builtin_expect(active && active->available, 1)) {
-			slot->allocations++;
-			return lfh_take(active, processor, type, tag);
-		}
+		if (__builtin_expect(slot->bits != 0, 1))
+			return lfh_take(slot, processor, tag);
 	} else if (bytes <= processor->lookaside_max && bytes > SH_LOOKASIDE_MIN) {
 		void *block = processor_pop(processor, type, sh_bucket(bytes), tag);
 
@@ -365,7 +364,7 @@ static inline bool free_own(struct lfh_subsegment *subsegment, struct sh_header 
 	if (__builtin_expect((subsegment->bits[word] & bit) != 0, 0))
 		return false;
 	subsegment->bits[word] |= bit;
-	subsegment->available |= 1ull << word;
+	subsegment->available |= 1u << word;
 	subsegment->free_count++;
 	header->kind = SH_FREE;
 	if (__builtin_expect(subsegment->state != LFH_ACTIVE, 0))
@@ -390,8 +389,7 @@ static void sh_free(struct pool *pool, void *block, uint32_t tag)
 	} else if (__builtin_expect(kind == SH_LFH, 1)) {
 		subsegment = lfh_subsegment_of(header);
 		if (__builtin_expect(subsegment->signature != lfh_signature(pool, subsegment) ||
-					     lfh_header_at(subsegment, header->index / 64,
-							   header->index % 64) != header,
+					     lfh_header_at(subsegment, header->index) != header,
 				     0)) {
 			free_refuse(pool, header, tag);
 		} else if (subsegment->owner == processor) {
@@ -418,7 +416,7 @@ static size_t sh_block_bytes(struct pool *pool, const void *block)
 	if (sh_page_aligned(block))
 		return big_find(pool, block).bytes;
 	if ((header->kind & ~1u) == SH_LFH)
-		return lfh_subsegment_of(header)->stride;
+		return lfh_subsegment_of(header)->layout.stride;
 	return (size_t)header->index * SH_UNIT_BYTES;
 }
 
@@ -569,8 +567,8 @@ static void processor_init(struct pool *pool, struct sh_processor *processor, ui
 	processor->lfh_bytes = options->lfh ? options->lfh_max : 0;
 	if (options->lookaside == SH_LOOKASIDE_PROCESSOR)
 		processor->lookaside_max = SH_LOOKASIDE_MAX;
-	for (unsigned i = 0; i < SH_RANDOM_WORDS; i++)
-		processor->random[i] = options->random ? (uint16_t)random_next(random) : 0;
+	for (unsigned i = 0; i < SH_RANDOMS; i++)
+		processor->random[i] = options->random ? random_next(random) & 63 : 0;
 	for (unsigned type = 0; type < POOL_TYPES; type++) {
 		lookaside_init(pool, &processor->lookasides[type], NULL);
 		for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++)

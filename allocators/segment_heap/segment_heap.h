@@ -28,7 +28,7 @@
 #define SH_UNIT_BYTES  16u
 #define SH_PAGE_UNITS  (POOL_OS_PAGE / SH_UNIT_BYTES)
 #define SH_MIB_SHIFT   20
-#define SH_RANDOM_WORDS 256u
+#define SH_RANDOMS     256u
 
 /* Circular, doubly linked. */
 struct sh_links {
@@ -77,7 +77,7 @@ enum sh_kind {
 struct sh_header {
 	union {
 		struct {
-			uint16_t index; /* LFH: word * 64 + bit; VS: the chunk's units */
+			uint16_t index; /* LFH: the block's; VS: the chunk's units */
 			uint8_t page;   /* LFH: OS pages from the subsegment's start */
 			uint8_t kind;   /* enum sh_kind + pool type */
 			uint32_t tag;
@@ -249,46 +249,60 @@ struct vs_context {
 /* ---- lfh.c ---- */
 
 #define LFH_PAGES_MAX 16u
-#define LFH_WORDS_MAX (2 * LFH_PAGES_MAX)
+#define LFH_WORDS_MAX (LFH_PAGES_MAX * (POOL_OS_PAGE / 32) / 64)
+#define LFH_MAGIC_SHIFT 20
 
 enum lfh_state { LFH_ACTIVE, LFH_FULL, LFH_PARTIAL };
 
 /*
- * In the first page of a subsegment. The bitmap has a word a page, two where a page has more than 64 blocks:
- * so no block crosses a page, and a block's place needs no division.
+ * Where the blocks of one size lie: as many as fit in each OS page, from its start on, so that none crosses
+ * one. With n a page, block i is i * stride + (i / n) * slack from the subsegment's start; i / n is
+ * i * magic >> LFH_MAGIC_SHIFT, exact for all i < 2^LFH_MAGIC_SHIFT / n, and there are at most 16 n.
  */
+struct lfh_layout {
+	uint32_t magic;
+	uint16_t stride; /* block and header */
+	uint16_t slack;  /* of a page, too short for a block */
+};
+
+/* In the first page of a subsegment, in the place of its first blocks, whose bits are never set. */
 struct lfh_subsegment {
 	uint64_t signature;
 	struct sh_processor *owner; /* of slot: NULL if shared */
 	struct lfh_slot *slot;
-	uint64_t available; /* bit n: bits[n] is not zero */
-	uint16_t stride;    /* block and header */
+	struct lfh_layout layout;
+	uint32_t available; /* bit n: bits[n] is not zero */
 	uint16_t block_count, free_count;
-	uint8_t words, page_shift; /* word n is of page n >> page_shift */
-	uint8_t word_blocks;       /* most blocks of a word */
-	uint8_t pages, state, reserved[5];
+	uint8_t words, pages, state, reserved[5];
 	struct sh_links links; /* LFH_PARTIAL: in slot->partial */
-	uint64_t bits[];       /* 1: free */
+	alignas(SH_LINE) uint64_t bits[]; /* 1: free and not claimed; 64 blocks a word */
 };
 
 /* Where one processor (or all, if shared) allocates blocks of one bucket and type. */
 struct lfh_slot {
-	alignas(2 * SH_LINE) struct lfh_subsegment *active;
+	/* All that allocation touches but the block; one line. */
+	alignas(2 * SH_LINE) uint64_t bits; /* the claimed word: free blocks of `active` */
+	struct lfh_subsegment *active;
+	struct lfh_layout layout;
+	uint64_t allocations;
+	uint16_t first; /* index of the claimed word's first block */
+	uint8_t type, bucket;
+	uint8_t next_pages; /* of the next subsegment */
+	bool has_empty;     /* one of the partial ones */
+	uint16_t reserved;
 	struct sh_processor *owner;
 	struct sh_links partial;
-	uint64_t allocations;
-	uint16_t stride;
-	uint8_t bucket, next_pages; /* of the next subsegment */
-	uint32_t subsegments, empties; /* owned; empty ones among the partial */
-	enum pool_type type;
 	/* Other processors' frees, linked through the blocks. */
 	alignas(SH_LINE) void *_Atomic remote;
 	struct spinlock lock; /* shared slots only */
+	uint32_t subsegments; /* owned */
 };
+_Static_assert(sizeof(struct lfh_slot) == 2 * SH_LINE, "a line for the owner, one for the others");
 
 /* Of one bucket and type. */
 struct lfh_bucket {
-	_Atomic int32_t live;      /* blocks held while not activated */
+	_Atomic int32_t live;      /* blocks held that were served elsewhere */
+	_Atomic uint32_t requests; /* served elsewhere while not active */
 	_Atomic bool is_active;    /* requests go to the LFH */
 	_Atomic bool is_spread;    /* processors use slots of their own */
 };
@@ -336,7 +350,7 @@ enum lfh_slots { LFH_SLOTS_PROCESSOR, LFH_SLOTS_CONTENTION };
 struct sh_options {
 	bool lfh, random;
 	size_t lfh_max, lfh_subsegment;
-	unsigned lfh_live, lfh_row, lfh_contention;
+	unsigned lfh_live, lfh_row, lfh_total, lfh_contention;
 	int lfh_slots;
 	int lookaside;
 	unsigned lookaside_depth, lookaside_interval;
@@ -370,7 +384,7 @@ struct sh_processor {
 	struct lfh_slot *slots[POOL_TYPES]; /* by bucket */
 	uint64_t remote_frees;
 	uint8_t cursor; /* in random[] */
-	alignas(SH_LINE) uint16_t random[SH_RANDOM_WORDS];
+	alignas(SH_LINE) uint8_t random[SH_RANDOMS]; /* 0 .. 63 */
 	struct sh_lookasides lookasides[POOL_TYPES];
 };
 
@@ -481,44 +495,45 @@ static inline struct lfh_subsegment *lfh_subsegment_of(const struct sh_header *h
 	return (struct lfh_subsegment *)(page - (uintptr_t)header->page * POOL_OS_PAGE);
 }
 
-static inline struct sh_header *lfh_header_at(const struct lfh_subsegment *subsegment,
-					      unsigned word, unsigned bit)
+static inline size_t lfh_offset(struct lfh_layout layout, uint32_t index)
 {
-	unsigned block = bit;
-
-	if (subsegment->page_shift && (word & 1))
-		block += subsegment->word_blocks;
-	return (struct sh_header *)((uintptr_t)subsegment +
-				    (size_t)(word >> subsegment->page_shift) * POOL_OS_PAGE +
-				    (size_t)block * subsegment->stride);
+	return (size_t)index * layout.stride +
+	       (size_t)(index * layout.magic >> LFH_MAGIC_SHIFT) * layout.slack;
 }
 
-/* The first set bit from `start` on, around the end. `bits` is not zero, `start` < 64. */
+static inline struct sh_header *lfh_header_at(const struct lfh_subsegment *subsegment,
+					      unsigned index)
+{
+	return (struct sh_header *)((uintptr_t)subsegment + lfh_offset(subsegment->layout, index));
+}
+
+/* The first set bit from `start` on, around the end. `bits` is not zero; `start` < 64. */
 static inline unsigned lfh_pick(uint64_t bits, unsigned start)
 {
-	uint64_t after = bits >> start;
+	uint64_t turned = bits >> start | bits << (-start & 63);
 
-	return after ? start + (unsigned)__builtin_ctzll(after) : (unsigned)__builtin_ctzll(bits);
+	return ((unsigned)__builtin_ctzll(turned) + start) & 63;
 }
 
-/* A free block of a subsegment that has one: page, then block, each the first from a random start. */
-static inline void *lfh_take(struct lfh_subsegment *subsegment, struct sh_processor *processor,
-			     enum pool_type type, uint32_t tag)
+static inline unsigned lfh_random(struct sh_processor *processor)
 {
-	unsigned random = processor->random[processor->cursor++];
-	unsigned word = lfh_pick(subsegment->available, ((random & 0xFF) * subsegment->words) >> 8);
-	uint64_t bits = subsegment->bits[word];
-	unsigned bit = lfh_pick(bits, ((random >> 8) * subsegment->word_blocks) >> 8);
-	struct sh_header *header = lfh_header_at(subsegment, word, bit);
+	return processor->random[processor->cursor++];
+}
 
-	bits &= ~(1ull << bit);
-	subsegment->bits[word] = bits;
-	if (!bits)
-		subsegment->available &= ~(1ull << word);
-	subsegment->free_count--;
-	sh_header_set(header, word * 64 + bit, word >> subsegment->page_shift,
-		      (unsigned)SH_LFH + type, tag);
-	return (char *)header + SH_HEADER_BYTES;
+/* A block of a slot that has a claimed word with a bit left: the first from a random start. */
+static inline void *lfh_take(struct lfh_slot *slot, struct sh_processor *processor, uint32_t tag)
+{
+	uint64_t bits = slot->bits;
+	unsigned bit = lfh_pick(bits, lfh_random(processor));
+	unsigned index = slot->first + bit;
+	size_t offset = lfh_offset(slot->layout, index);
+	struct sh_header *header = (struct sh_header *)((uintptr_t)slot->active + offset);
+
+	slot->bits = bits & ~(1ull << bit);
+	slot->allocations++;
+	sh_header_set(header, index, (unsigned)(offset / POOL_OS_PAGE), SH_LFH + (unsigned)slot->type,
+		      tag);
+	return header + 1;
 }
 
 /* ---- lookaside.c ---- */
