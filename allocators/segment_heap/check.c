@@ -186,7 +186,7 @@ static int check_range(struct audit *audit, const struct seg_context *context,
 	if (first->kind == SEG_VS)
 		return check_vs(audit, start, bytes);
 	if (first->kind == SEG_LFH)
-		return check_lfh(audit, start, bytes);
+		return check_lfh(audit, lfh_head_of((uintptr_t)start), bytes);
 	return 0;
 }
 

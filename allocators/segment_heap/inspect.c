@@ -48,7 +48,7 @@ static int walk_lfh_block(const struct walk *walk, const struct lfh_subsegment *
 	size_t stride = subsegment->layout.stride;
 
 	if (slot->active == subsegment && slot->first / 64 == index / 64)
-		bits |= slot->bits;
+		bits |= lfh_claimed(slot);
 	if (bits >> index % 64 & 1)
 		return visit_plain(walk, header, stride, POOL_RANGE_FREE);
 	if ((header->kind & ~1u) == SH_REMOTE)
@@ -56,21 +56,30 @@ static int walk_lfh_block(const struct walk *walk, const struct lfh_subsegment *
 	return visit_used(walk, header, stride, SH_HEADER_BYTES, header->tag);
 }
 
+/* Never used: under the subsegment's head (its first byte to the last), or a page's short end. */
+static bool is_under_head(const struct lfh_subsegment *subsegment, const char *block)
+{
+	const char *head = (const char *)subsegment;
+	const char *end = (const char *)&subsegment->bits[subsegment->words];
+
+	return block < end && block + subsegment->layout.stride > head;
+}
+
 static int walk_lfh(const struct walk *walk, const struct lfh_subsegment *subsegment)
 {
 	unsigned stride = subsegment->layout.stride, per_page = POOL_OS_PAGE / stride;
-	unsigned first = subsegment->pages * per_page - subsegment->block_count;
-	int error = visit_plain(walk, subsegment, (size_t)first * stride, POOL_RANGE_METADATA);
+	int error = 0;
 
-	for (unsigned page = 0; page < subsegment->pages && !error; page++) {
-		const char *end = (const char *)subsegment + (size_t)(page + 1) * POOL_OS_PAGE;
+	for (unsigned index = 0; index < subsegment->pages * per_page && !error; index++) {
+		const char *block = (const char *)lfh_header_at(subsegment, index);
 
-		for (unsigned i = page ? 0 : first; i < per_page && !error; i++)
-			error = walk_lfh_block(walk, subsegment, page * per_page + i);
-		/* Too short for a block and never used. */
-		if (!error)
-			error = visit_plain(walk, end - subsegment->layout.slack,
-					    subsegment->layout.slack, POOL_RANGE_METADATA);
+		if (is_under_head(subsegment, block))
+			error = visit_plain(walk, block, stride, POOL_RANGE_METADATA);
+		else
+			error = walk_lfh_block(walk, subsegment, index);
+		if (!error && (index + 1) % per_page == 0)
+			error = visit_plain(walk, block + stride, subsegment->layout.slack,
+					    POOL_RANGE_METADATA);
 	}
 	return error;
 }
@@ -151,7 +160,7 @@ static int walk_range(const struct walk *walk, const struct seg_context *context
 	case SEG_VS:
 		return walk_vs(walk, (const void *)start, bytes);
 	case SEG_LFH:
-		return walk_lfh(walk, (const void *)start);
+		return walk_lfh(walk, lfh_head_of((uintptr_t)start));
 	default:
 		return walk_free(walk, context, segment, unit, first->units);
 	}
@@ -278,7 +287,8 @@ static void add_heap(struct totals *totals, const struct pool *pool, const struc
 	add_context(totals, &heap->segments[0]);
 	add_context(totals, &heap->segments[1]);
 	add_lookasides(totals, &heap->shared_lookasides);
-	add_slots(totals, pool, heap->shared_slots);
+	if (heap->shared_slots)
+		add_slots(totals, pool, heap->shared_slots);
 }
 
 static struct totals totals_of(const struct pool *pool)

@@ -2,10 +2,10 @@
  * The low-fragmentation heap: buckets of one block size, activated by use.
  *
  *     subsegment: 1 to 16 OS pages from the back end               slot of a processor
- *     |head, bitmap|block|block|..:|block|block|block|..:| ...     bits: the claimed word
- *      bits[0]: blocks 0 .. 63, bits[1]: 64 .. 127, ...            active, partial subsegments
- *      the head's own blocks are never free                        remote: others' frees
- *      ..: the end of a page is too short for a block
+ *     |block|head, bitmap|block|..:|block|block|block|..:| ...     next: prefetched block
+ *      bits[0]: blocks 0 .. 63, bits[1]: 64 .. 127, ...            bits: the claimed word
+ *      the blocks under the head are never free                    active, partial subsegments
+ *      ..: the end of a page is too short for a block              remote: others' frees
  *
  * Activation. While a bucket is not active its requests are served by the layers below, which count
  * them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row were for
@@ -41,11 +41,6 @@
 
 /* Blocks that the first subsegment of a slot should have. */
 #define LFH_FIRST_BLOCKS 16u
-
-uint64_t lfh_signature(const struct pool *pool, const struct lfh_subsegment *subsegment)
-{
-	return pool->cookie ^ (uintptr_t)subsegment;
-}
 
 /* ---- activation ---- */
 
@@ -102,17 +97,19 @@ void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_pro
 /* All blocks but those that the head takes the place of. */
 static void bitmap_fill(struct lfh_subsegment *subsegment, unsigned blocks)
 {
-	size_t head = sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
-	unsigned stride = subsegment->layout.stride;
-	unsigned first = (unsigned)((head + stride - 1) / stride), per_page = POOL_OS_PAGE / stride;
+	uintptr_t head = (uintptr_t)subsegment;
+	uintptr_t head_end = head + sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
 
-	if (first > per_page)
-		first = per_page;
-	for (unsigned index = first; index < blocks; index++) {
+	for (unsigned index = 0; index < blocks; index++) {
+		uintptr_t block = (uintptr_t)lfh_header_at(subsegment, index);
+
+		if (block < head_end && block + subsegment->layout.stride > head)
+			continue;
 		subsegment->bits[index / 64] |= 1ull << index % 64;
 		subsegment->available |= 1u << index / 64;
+		subsegment->free_count++;
 	}
-	subsegment->block_count = subsegment->free_count = (uint16_t)(blocks - first);
+	subsegment->block_count = subsegment->free_count;
 }
 
 /* The slot's new active subsegment, or NULL when the page source refuses. */
@@ -120,11 +117,13 @@ static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_sl
 {
 	struct sh_heap *heap = &pool->heaps[slot->type];
 	size_t bytes = seg_round_up(heap, (size_t)slot->next_pages * POOL_OS_PAGE);
-	struct lfh_subsegment *subsegment = seg_alloc(heap, bytes, SEG_LFH, 0);
+	void *range = seg_alloc(heap, bytes, SEG_LFH, 0);
+	struct lfh_subsegment *subsegment;
 	unsigned blocks = (unsigned)(bytes / POOL_OS_PAGE) * (POOL_OS_PAGE / slot->layout.stride);
 
-	if (!subsegment)
+	if (!range)
 		return NULL;
+	subsegment = lfh_head_of((uintptr_t)range);
 	memset(subsegment, 0, sizeof(*subsegment) + LFH_WORDS_MAX * sizeof(uint64_t));
 	subsegment->signature = lfh_signature(pool, subsegment);
 	subsegment->owner = slot->owner;
@@ -145,7 +144,7 @@ static void subsegment_release(struct pool *pool, struct lfh_subsegment *subsegm
 	struct lfh_slot *slot = subsegment->slot;
 
 	slot->subsegments--;
-	seg_free(&pool->heaps[slot->type], subsegment);
+	seg_free(&pool->heaps[slot->type], (void *)lfh_start_of(subsegment));
 }
 
 /* A free block came to a subsegment that is not the active one: it may be of use again, or of none. */
@@ -213,18 +212,26 @@ static void claim(struct lfh_slot *slot, struct sh_processor *processor)
 	active->bits[word] = 0;
 	active->available &= ~(1u << word);
 	active->free_count -= (uint16_t)__builtin_popcountll(slot->bits);
+	lfh_choose(slot, processor);
+}
+
+uint64_t lfh_claimed(const struct lfh_slot *slot)
+{
+	return slot->next ? slot->bits | 1ull << (slot->next_word & 63) : 0;
 }
 
 /* The reverse. */
 static void unclaim(struct lfh_slot *slot)
 {
 	struct lfh_subsegment *active = slot->active;
+	uint64_t bits = lfh_claimed(slot);
 
-	if (!slot->bits)
+	if (!bits)
 		return;
-	active->bits[slot->first / 64] |= slot->bits;
+	active->bits[slot->first / 64] |= bits;
 	active->available |= 1u << slot->first / 64;
-	active->free_count += (uint16_t)__builtin_popcountll(slot->bits);
+	active->free_count += (uint16_t)__builtin_popcountll(bits);
+	slot->next = NULL;
 	slot->bits = 0;
 }
 
@@ -268,7 +275,7 @@ static void *shared_alloc(struct pool *pool, struct sh_processor *processor, str
 	uint64_t contentions;
 
 	spinlock_acquire(&slot->lock);
-	if (slot->bits || slot_refill(pool, slot, processor))
+	if (slot->next || slot_refill(pool, slot, processor))
 		block = lfh_take(slot, processor, tag);
 	contentions = slot->lock.contentions;
 	spinlock_release(&slot->lock);
@@ -288,7 +295,7 @@ void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum poo
 		return NULL;
 	if (!atomic_load_explicit(&state->is_spread, memory_order_relaxed))
 		return shared_alloc(pool, processor, &heap->shared_slots[bucket], state, tag);
-	if (!slot->bits && !slot_refill(pool, slot, processor))
+	if (!slot->next && !slot_refill(pool, slot, processor))
 		return NULL;
 	return lfh_take(slot, processor, tag);
 }
@@ -339,7 +346,8 @@ void lfh_trim(struct pool *pool)
 {
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
-			slot_trim(pool, &pool->heaps[type].shared_slots[bucket]);
+			if (pool->heaps[type].shared_slots)
+				slot_trim(pool, &pool->heaps[type].shared_slots[bucket]);
 			for (unsigned i = 0; i < pool->processor_count; i++)
 				slot_trim(pool, &pool->processors[i].slots[type][bucket]);
 		}

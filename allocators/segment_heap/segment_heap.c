@@ -124,8 +124,8 @@ static bool has_lookaside(size_t bytes)
 	return bytes - (SH_LOOKASIDE_MIN + 1) <= SH_LOOKASIDE_MAX - (SH_LOOKASIDE_MIN + 1);
 }
 
-static void *processor_pop(struct sh_processor *processor, enum pool_type type, unsigned bucket,
-			   uint32_t tag)
+static inline void *processor_pop(struct sh_processor *processor, enum pool_type type,
+				  unsigned bucket, uint32_t tag)
 {
 	struct sh_lookasides *lookasides = &processor->lookasides[type];
 	struct sh_lookaside *list = lookaside_list(lookasides, bucket);
@@ -205,24 +205,34 @@ static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_t
 	return block;
 }
 
-static void *sh_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
+static __attribute__((noinline)) void *alloc_lookaside(struct pool *pool, enum pool_type type,
+						       size_t bytes, uint32_t tag)
 {
 	struct sh_processor *processor = current;
 
-	if (__builtin_expect(processor->pool != pool, 0))
-		return alloc_slow(pool, type, bytes, tag);
-	if (__builtin_expect(bytes <= processor->lfh_bytes, 1)) {
-		struct lfh_slot *slot = &processor->slots[type][sh_bucket(bytes)];
-
-		if (__builtin_expect(slot->bits != 0, 1))
-			return lfh_take(slot, processor, tag);
-	} else if (bytes <= processor->lookaside_max && bytes > SH_LOOKASIDE_MIN) {
+	if (__builtin_expect(bytes <= processor->lookaside_max && bytes > SH_LOOKASIDE_MIN, 1)) {
 		void *block = processor_pop(processor, type, sh_bucket(bytes), tag);
 
 		if (__builtin_expect(block != NULL, 1))
 			return block;
 	}
 	return alloc_slow(pool, type, bytes, tag);
+}
+
+/* Only the LFH is inline: what it calls, it calls last, and so it needs no stack. */
+static void *sh_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
+{
+	struct sh_processor *processor = current;
+	struct lfh_slot *slot;
+
+	if (__builtin_expect(processor->pool != pool, 0))
+		return alloc_slow(pool, type, bytes, tag);
+	if (bytes > processor->lfh_bytes)
+		return alloc_lookaside(pool, type, bytes, tag);
+	slot = &processor->slots[type][sh_bucket(bytes)];
+	if (__builtin_expect(!slot->next, 0))
+		return alloc_slow(pool, type, bytes, tag);
+	return lfh_take(slot, processor, tag);
 }
 
 /* ---- free ---- */
@@ -284,7 +294,7 @@ static struct big_block big_find(struct pool *pool, const void *block)
 	return big;
 }
 
-static void free_big(struct pool *pool, void *block, uint32_t tag)
+static __attribute__((noinline)) void free_big(struct pool *pool, void *block, uint32_t tag)
 {
 	struct big_block big = big_find(pool, block);
 
@@ -333,7 +343,7 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 			"the header's index is another block's, or the block is free already");
 }
 
-static void free_vs(struct pool *pool, struct sh_header *header)
+static __attribute__((noinline)) void free_vs(struct pool *pool, struct sh_header *header)
 {
 	struct sh_processor *processor = sh_current(pool);
 	enum pool_type type = (enum pool_type)(header->kind & 1);
@@ -355,28 +365,46 @@ static void free_vs(struct pool *pool, struct sh_header *header)
 	vs_free_small(heap, header);
 }
 
-/* A bitmap's owner frees a block of its own: no lock, nothing interlocked. False: it is free already. */
-static inline bool free_own(struct lfh_subsegment *subsegment, struct sh_header *header)
+/* A bitmap's owner frees a block of its own: no lock, nothing interlocked. */
+static inline void free_own(struct pool *pool, struct lfh_subsegment *subsegment,
+			    struct sh_header *header, uint32_t tag)
 {
 	unsigned word = header->index / 64;
-	uint64_t bit = 1ull << header->index % 64;
+	uint64_t bits = subsegment->bits[word], freed = bits | 1ull << header->index % 64;
 
-	if (__builtin_expect((subsegment->bits[word] & bit) != 0, 0))
-		return false;
-	subsegment->bits[word] |= bit;
+	if (__builtin_expect(freed == bits, 0)) {
+		free_refuse(pool, header, tag);
+		return;
+	}
+	subsegment->bits[word] = freed;
 	subsegment->available |= 1u << word;
 	subsegment->free_count++;
 	header->kind = SH_FREE;
 	if (__builtin_expect(subsegment->state != LFH_ACTIVE, 0))
 		lfh_settle(subsegment);
-	return true;
+}
+
+static inline void free_lfh(struct pool *pool, struct sh_header *header, uint32_t tag)
+{
+	struct lfh_subsegment *subsegment = lfh_subsegment_of(header);
+	struct sh_processor *processor = current;
+
+	if (__builtin_expect(subsegment->signature != lfh_signature(pool, subsegment) ||
+				     lfh_header_at(subsegment, header->index) != header,
+			     0)) {
+		free_refuse(pool, header, tag);
+	} else if (subsegment->owner == processor) {
+		free_own(pool, subsegment, header, tag);
+	} else {
+		if (processor->pool == pool)
+			processor->remote_frees++;
+		lfh_free_remote(pool, subsegment, header);
+	}
 }
 
 static void sh_free(struct pool *pool, void *block, uint32_t tag)
 {
-	struct sh_processor *processor = current;
 	struct sh_header *header = sh_header_of(block);
-	struct lfh_subsegment *subsegment;
 	unsigned kind;
 
 	if (__builtin_expect(sh_page_aligned(block), 0)) {
@@ -384,27 +412,14 @@ static void sh_free(struct pool *pool, void *block, uint32_t tag)
 		return;
 	}
 	kind = header->kind & ~1u;
-	if (__builtin_expect(header->tag != tag, 0)) {
+	if (__builtin_expect(header->tag != tag, 0))
 		free_refuse(pool, header, tag);
-	} else if (__builtin_expect(kind == SH_LFH, 1)) {
-		subsegment = lfh_subsegment_of(header);
-		if (__builtin_expect(subsegment->signature != lfh_signature(pool, subsegment) ||
-					     lfh_header_at(subsegment, header->index) != header,
-				     0)) {
-			free_refuse(pool, header, tag);
-		} else if (subsegment->owner == processor) {
-			if (!free_own(subsegment, header))
-				free_refuse(pool, header, tag);
-		} else {
-			if (processor->pool == pool)
-				processor->remote_frees++;
-			lfh_free_remote(pool, subsegment, header);
-		}
-	} else if (kind == SH_VS) {
+	else if (__builtin_expect(kind == SH_LFH, 1))
+		free_lfh(pool, header, tag);
+	else if (kind == SH_VS)
 		free_vs(pool, header);
-	} else {
+	else
 		free_refuse(pool, header, tag);
-	}
 }
 
 /* ---- queries ---- */
@@ -512,7 +527,7 @@ static size_t mibs_of(const struct page_source *source)
 }
 
 /* Takes the control area and lays it out: pool, processors, slots, segment map. */
-static struct pool *control_create(const struct pool_config *config, unsigned buckets)
+static struct pool *control_create(const struct pool_config *config, size_t buckets, bool is_shared)
 {
 	struct page_source *source = config->pages[POOL_NONPAGED];
 	size_t mibs = mibs_of(source), processors_at, slots_at, map_at, bytes, commit;
@@ -536,7 +551,7 @@ static struct pool *control_create(const struct pool_config *config, unsigned bu
 	}
 	pool->processors = (struct sh_processor *)((char *)pool + processors_at);
 	slots = (struct lfh_slot *)((char *)pool + slots_at);
-	for (unsigned type = 0; type < POOL_TYPES; type++, slots += buckets)
+	for (unsigned type = 0; is_shared && type < POOL_TYPES; type++, slots += buckets)
 		pool->heaps[type].shared_slots = slots;
 	for (unsigned i = 0; i < config->processors; i++)
 		for (unsigned type = 0; type < POOL_TYPES; type++, slots += buckets)
@@ -590,7 +605,8 @@ static void heap_init(struct pool *pool, struct sh_heap *heap, enum pool_type ty
 	vs_init(&heap->vs);
 	lookaside_init(pool, &heap->shared_lookasides, heap->shared_lookaside_locks);
 	for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
-		lfh_slot_init(pool, &heap->shared_slots[bucket], NULL, type, bucket);
+		if (heap->shared_slots)
+			lfh_slot_init(pool, &heap->shared_slots[bucket], NULL, type, bucket);
 		heap->buckets[bucket].is_spread = is_spread;
 	}
 }
@@ -604,7 +620,7 @@ static int sh_create(const struct pool_config *config, struct pool **out)
 
 	if (options->large_segment & (options->large_segment - 1))
 		return -EINVAL;
-	pool = control_create(config, buckets);
+	pool = control_create(config, buckets, options->lfh_slots == LFH_SLOTS_CONTENTION);
 	if (!pool)
 		return -ENOMEM;
 	pool->options = *options;

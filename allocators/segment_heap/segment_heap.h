@@ -99,16 +99,15 @@ static inline bool sh_page_aligned(const void *address)
 	return ((uintptr_t)address & (POOL_OS_PAGE - 1)) == 0;
 }
 
-/* All fields in one store. */
-static inline void sh_header_set(struct sh_header *header, unsigned index, unsigned page,
-				 unsigned kind, uint32_t tag)
+/* All fields in one store. `word`: kind << 24 | page << 16 | index. */
+static inline void sh_header_set(struct sh_header *header, uint32_t word, uint32_t tag)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	header->word = (uint64_t)tag << 32 | (uint64_t)kind << 24 | (uint64_t)page << 16 | index;
+	header->word = (uint64_t)tag << 32 | word;
 #else
-	header->index = (uint16_t)index;
-	header->page = (uint8_t)page;
-	header->kind = (uint8_t)kind;
+	header->index = (uint16_t)word;
+	header->page = (uint8_t)(word >> 16);
+	header->kind = (uint8_t)(word >> 24);
 	header->tag = tag;
 #endif
 }
@@ -265,7 +264,7 @@ struct lfh_layout {
 	uint16_t slack;  /* of a page, too short for a block */
 };
 
-/* In the first page of a subsegment, in the place of its first blocks, whose bits are never set. */
+/* In the first page of a subsegment, in the place of some of its blocks, whose bits are never set. */
 struct lfh_subsegment {
 	uint64_t signature;
 	struct sh_processor *owner; /* of slot: NULL if shared */
@@ -281,23 +280,25 @@ struct lfh_subsegment {
 /* Where one processor (or all, if shared) allocates blocks of one bucket and type. */
 struct lfh_slot {
 	/* All that allocation touches but the block; one line. */
-	alignas(2 * SH_LINE) uint64_t bits; /* the claimed word: free blocks of `active` */
+	alignas(2 * SH_LINE) struct sh_header *next; /* chosen and prefetched; NULL: refill */
+	uint64_t bits; /* the rest of the claimed word: free blocks of `active` */
 	struct lfh_subsegment *active;
-	struct lfh_layout layout;
 	uint64_t allocations;
-	uint16_t first; /* index of the claimed word's first block */
+	struct lfh_layout layout;
+	uint32_t next_word; /* of next->word, without the tag */
+	uint16_t first;     /* index of the claimed word's first block */
 	uint8_t type, bucket;
-	uint8_t next_pages; /* of the next subsegment */
-	bool has_empty;     /* one of the partial ones */
-	uint16_t reserved;
-	struct sh_processor *owner;
+	uint64_t reserved[2];
+	/* The owner's, when it refills. */
+	alignas(SH_LINE) struct sh_processor *owner;
 	struct sh_links partial;
-	/* Other processors' frees, linked through the blocks. */
-	alignas(SH_LINE) void *_Atomic remote;
-	struct spinlock lock; /* shared slots only */
 	uint32_t subsegments; /* owned */
+	uint8_t next_pages;   /* of the next subsegment */
+	bool has_empty;       /* one of the partial ones */
+	/* Other processors' frees, linked through the blocks. */
+	alignas(2 * SH_LINE) void *_Atomic remote;
+	struct spinlock lock; /* shared slots only */
 };
-_Static_assert(sizeof(struct lfh_slot) == 2 * SH_LINE, "a line for the owner, one for the others");
 
 /* Of one bucket and type. */
 struct lfh_bucket {
@@ -369,7 +370,7 @@ struct sh_heap {
 	struct vs_context vs;
 	struct large_context large;
 	struct lfh_bucket buckets[SH_SMALL_BUCKETS];
-	struct lfh_slot *shared_slots; /* by bucket, 0 .. lfh_buckets-1 */
+	struct lfh_slot *shared_slots; /* by bucket, 0 .. lfh_buckets-1; NULL: none is shared */
 	struct sh_lookasides shared_lookasides;
 	struct spinlock shared_lookaside_locks[SH_LOOKASIDES];
 	_Atomic uint64_t activations, fallbacks;
@@ -484,15 +485,36 @@ void lfh_settle(struct lfh_subsegment *subsegment);
 /* A request of an inactive bucket was served elsewhere, `row` times in a row. */
 void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row);
 void lfh_note_free(struct sh_heap *heap, unsigned bucket);
+/* The free blocks of the slot's claimed word, the chosen one included. */
+uint64_t lfh_claimed(const struct lfh_slot *slot);
 /* Takes remote frees in and gives empty subsegments back. Quiescent. */
 void lfh_trim(struct pool *pool);
-uint64_t lfh_signature(const struct pool *pool, const struct lfh_subsegment *subsegment);
+
+static inline uint64_t lfh_signature(const struct pool *pool,
+				     const struct lfh_subsegment *subsegment)
+{
+	return pool->cookie ^ (uintptr_t)subsegment;
+}
+
+/*
+ * The head of the subsegment that begins at `start`: somewhere in the first half of its first page, by
+ * address, since heads that all began on a page would share one set of the first-level cache.
+ */
+static inline struct lfh_subsegment *lfh_head_of(uintptr_t start)
+{
+	return (struct lfh_subsegment *)(start + ((start >> 12 ^ start >> 16) & 31) * SH_LINE);
+}
+
+static inline uintptr_t lfh_start_of(const struct lfh_subsegment *subsegment)
+{
+	return (uintptr_t)subsegment & ~(uintptr_t)(POOL_OS_PAGE - 1);
+}
 
 static inline struct lfh_subsegment *lfh_subsegment_of(const struct sh_header *header)
 {
 	uintptr_t page = (uintptr_t)header & ~(uintptr_t)(POOL_OS_PAGE - 1);
 
-	return (struct lfh_subsegment *)(page - (uintptr_t)header->page * POOL_OS_PAGE);
+	return lfh_head_of(page - (uintptr_t)header->page * POOL_OS_PAGE);
 }
 
 static inline size_t lfh_offset(struct lfh_layout layout, uint32_t index)
@@ -504,7 +526,8 @@ static inline size_t lfh_offset(struct lfh_layout layout, uint32_t index)
 static inline struct sh_header *lfh_header_at(const struct lfh_subsegment *subsegment,
 					      unsigned index)
 {
-	return (struct sh_header *)((uintptr_t)subsegment + lfh_offset(subsegment->layout, index));
+	return (struct sh_header *)(lfh_start_of(subsegment) +
+				    lfh_offset(subsegment->layout, index));
 }
 
 /* The first set bit from `start` on, around the end. `bits` is not zero; `start` < 64. */
@@ -520,19 +543,35 @@ static inline unsigned lfh_random(struct sh_processor *processor)
 	return processor->random[processor->cursor++];
 }
 
-/* A block of a slot that has a claimed word with a bit left: the first from a random start. */
-static inline void *lfh_take(struct lfh_slot *slot, struct sh_processor *processor, uint32_t tag)
+/*
+ * Chooses the slot's next block: of the claimed word, the first from a random start. It is fetched for the
+ * write that its allocation begins with: random placement has no use for what was freed last and is warm.
+ */
+static inline void lfh_choose(struct lfh_slot *slot, struct sh_processor *processor)
 {
 	uint64_t bits = slot->bits;
 	unsigned bit = lfh_pick(bits, lfh_random(processor));
 	unsigned index = slot->first + bit;
 	size_t offset = lfh_offset(slot->layout, index);
-	struct sh_header *header = (struct sh_header *)((uintptr_t)slot->active + offset);
 
+	slot->next = (struct sh_header *)(lfh_start_of(slot->active) + offset);
+	__builtin_prefetch(slot->next, 1);
 	slot->bits = bits & ~(1ull << bit);
+	slot->next_word = (uint32_t)(((unsigned)SH_LFH + slot->type) << 24 |
+				     (unsigned)(offset / POOL_OS_PAGE) << 16 | index);
+}
+
+/* The block that was chosen, and the choice of the next. `slot->next` is not NULL. */
+static inline void *lfh_take(struct lfh_slot *slot, struct sh_processor *processor, uint32_t tag)
+{
+	struct sh_header *header = slot->next;
+
+	sh_header_set(header, slot->next_word, tag);
 	slot->allocations++;
-	sh_header_set(header, index, (unsigned)(offset / POOL_OS_PAGE), SH_LFH + (unsigned)slot->type,
-		      tag);
+	if (__builtin_expect(slot->bits != 0, 1))
+		lfh_choose(slot, processor);
+	else
+		slot->next = NULL;
 	return header + 1;
 }
 
@@ -565,6 +604,7 @@ static inline void *lookaside_pop(struct sh_lookaside *list, enum pool_type type
 		return NULL;
 	}
 	list->head = *(void **)block;
+	__builtin_prefetch(list->head); /* for the next pop's look at its link */
 	list->count--;
 	sh_header_of(block)->kind = (uint8_t)((unsigned)SH_VS + type);
 	sh_header_of(block)->tag = tag;

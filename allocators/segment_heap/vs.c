@@ -340,7 +340,7 @@ void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint
 		return NULL;
 	if (kind == SH_VS && bytes <= heap->pool->options.lfh_max)
 		lfh_note_alloc(heap, sh_bucket(bytes), row);
-	sh_header_set(&chunk->header, request.units, 0, (unsigned)kind + heap->type, tag);
+	sh_header_set(&chunk->header, ((unsigned)kind + heap->type) << 24 | request.units, tag);
 	return &chunk->header + 1;
 }
 
