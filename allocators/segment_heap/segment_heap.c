@@ -81,7 +81,7 @@ static const struct option_def sh_option_table[] = {
 		    "largest depth of a list (it starts with 4)"),
 	OPTION_UINT(struct sh_options, lookaside_interval, "4096", 64, 1u << 30, "allocations",
 		    "allocations between two re-balancings"),
-	OPTION_SIZE(struct sh_options, lookaside_bytes, "256K", 0, 1ull << 30,
+	OPTION_SIZE(struct sh_options, lookaside_bytes, "512K", 0, 1ull << 30,
 		    "what a set of lists may keep above the least depth"),
 	OPTION_UINT(struct sh_options, vs_delay, "32", 0, 4096, "blocks",
 		    "small VS blocks are freed in batches of so many; 0: at once"),

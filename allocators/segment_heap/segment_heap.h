@@ -394,7 +394,8 @@ struct pool {
 	void (*stop)(void *stop_arg, const struct pool_stop *stop);
 	void *stop_arg;
 	uint64_t cookie;
-	unsigned processor_count, lfh_buckets;
+	unsigned processor_count;
+	unsigned lfh_buckets; /* those below this may go to the LFH; 0: off */
 	struct sh_processor *processors;
 	struct sh_heap heaps[POOL_TYPES];
 	/* The control area: this structure, processors, slots, the segment map. */

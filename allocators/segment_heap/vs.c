@@ -338,7 +338,7 @@ void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint
 
 	if (!chunk)
 		return NULL;
-	if (kind == SH_VS && bytes <= heap->pool->options.lfh_max)
+	if (kind == SH_VS && sh_bucket(bytes) < heap->pool->lfh_buckets)
 		lfh_note_alloc(heap, sh_bucket(bytes), row);
 	sh_header_set(&chunk->header, ((unsigned)kind + heap->type) << 24 | request.units, tag);
 	return &chunk->header + 1;
@@ -514,7 +514,8 @@ void vs_free_small(struct sh_heap *heap, struct sh_header *header)
 	const struct sh_options *options = &heap->pool->options;
 	size_t bytes = (size_t)header->index * SH_UNIT_BYTES - VS_SMALL_BYTES;
 
-	if (header->kind == (unsigned)SH_VS + heap->type && bytes <= options->lfh_max)
+	if (header->kind == (unsigned)SH_VS + heap->type &&
+	    sh_bucket(bytes) < heap->pool->lfh_buckets)
 		lfh_note_free(heap, sh_bucket(bytes));
 	if (options->vs_delay && (size_t)header->index * SH_UNIT_BYTES < options->vs_delay_max) {
 		chunk_delay(heap, header);
