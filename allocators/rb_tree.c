@@ -55,7 +55,10 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node, struct rb_node *paren
 		tree->root = node;
 	else
 		parent->child[side] = node;
-	/* A red node under a red parent: recolour upwards while the uncle is red, else rotate, done. */
+	/*
+	 * A red node under a red parent: recolour upwards while the uncle is red, else rotate,
+	 * done.
+	 */
 	while (is_red(parent = rb_parent(node))) {
 		struct rb_node *grandparent = rb_parent(parent), *uncle;
 

@@ -1,9 +1,9 @@
 /*
- * An intrusive red-black tree (Guibas and Sedgewick 1978): the node lies in what it orders, so that a free
- * range can be its own tree node and no memory is needed to keep it.
+ * An intrusive red-black tree (Guibas and Sedgewick 1978): the node lies in what it orders, so that
+ * a free range can be its own tree node and no memory is needed to keep it.
  *
- * The caller descends by its own key and hands over the place that it found; the tree only balances. Height
- * at most 2 * log2(nodes + 1). Not thread-safe. All zeroes is an empty tree.
+ * The caller descends by its own key and hands over the place that it found; the tree only
+ * balances. Height at most 2 * log2(nodes + 1). Not thread-safe. All zeroes is an empty tree.
  */
 #ifndef POOLBENCH_RB_TREE_H
 #define POOLBENCH_RB_TREE_H
@@ -26,7 +26,10 @@ static inline struct rb_node *rb_parent(const struct rb_node *node)
 	return (struct rb_node *)(node->parent_colour & ~(uintptr_t)1);
 }
 
-/* Puts `node` under `parent` on `side`, where there was nothing; `parent` is NULL for an empty tree. */
+/*
+ * Puts `node` under `parent` on `side`, where there was nothing; `parent` is NULL for an empty
+ * tree.
+ */
 void rb_insert(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent, int side);
 
 /* Takes `node`, which is in the tree, out. Its memory is the caller's again. */
@@ -39,8 +42,8 @@ struct rb_node *rb_end(const struct rb_tree *tree, int side);
 struct rb_node *rb_step(const struct rb_node *node, int side);
 
 /*
- * Whether colours, heights and parent links are right; the number of nodes in *nodes. The order is the
- * caller's to check with rb_step().
+ * Whether colours, heights and parent links are right; the number of nodes in *nodes. The order is
+ * the caller's to check with rb_step().
  */
 bool rb_is_valid(const struct rb_tree *tree, size_t *nodes);
 

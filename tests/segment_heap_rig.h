@@ -1,6 +1,6 @@
 /*
- * What the tests of segment-heap share: a heap over page sources of its own, blocks of one tag, and stops that
- * are expected. A stop that is not fails the test.
+ * What the tests of segment-heap share: a heap over page sources of its own, blocks of one tag, and
+ * stops that are expected. A stop that is not fails the test.
  */
 #ifndef POOLBENCH_TESTS_SEGMENT_HEAP_RIG_H
 #define POOLBENCH_TESTS_SEGMENT_HEAP_RIG_H

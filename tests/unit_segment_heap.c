@@ -1,4 +1,7 @@
-/* segment-heap in front: routing, low-fragmentation buckets, lookaside lists; from the design's own rules. */
+/*
+ * segment-heap in front: routing, low-fragmentation buckets, lookaside lists; from the design's own
+ * rules.
+ */
 #include "segment_heap_rig.h"
 
 /* ---- buckets and routing ---- */

@@ -1,6 +1,7 @@
 /*
- * The invariants of a quiescent heap: ranges tile segments and chunks tile subsegments, nothing free has a
- * free neighbour, what is free is in its tree, bitmaps agree with their counts, lists with theirs.
+ * The invariants of a quiescent heap: ranges tile segments and chunks tile subsegments, nothing
+ * free has a free neighbour, what is free is in its tree, bitmaps agree with their counts, lists
+ * with theirs.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /*
  * Blocks beyond a segment's reach (about 8 MiB): whole pool pages straight from the page source.
  *
- * What Windows keeps in a heap's metadata and in the big-page table (address, size, tag) is one node of a
- * red-black tree by address. The nodes are chunks of the nonpaged heap, also for paged blocks.
+ * What Windows keeps in a heap's metadata and in the big-page table (address, size, tag) is one
+ * node of a red-black tree by address. The nodes are chunks of the nonpaged heap, also for paged
+ * blocks.
  *
  * Concurrency. One lock a heap, for the tree only; the page source is called without it.
  */

@@ -8,27 +8,28 @@
  *      ..: the end of a page is too short for a block              remote: others' frees
  *
  * Activation. While a bucket is not active its requests are served by the layers below, which count
- * them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row were for
- * this bucket, or `lfh_total` (2040) in all, the next one goes to the LFH.
+ * them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row were
+ * for this bucket, or `lfh_total` (2040) in all, the next one goes to the LFH.
  *
- * Placement is random: a slot claims a random word of the active subsegment's bitmap, 64 blocks, and
- * in it each search for a free block begins at a random bit. The numbers are a table of the
- * processor's own, drawn from the seed at create and used in turn: the same seed and the same calls,
- * the same places. A claimed word is the original's hint of where to search, taken at its word: what
- * it holds is busy to the bitmap, so that allocation touches one line of the slot and the block.
+ * Placement is random: a slot claims a random word of the active subsegment's bitmap, 64 blocks,
+ * and in it each search for a free block begins at a random bit. The numbers are a table of the
+ * processor's own, drawn from the seed at create and used in turn: the same seed and the same
+ * calls, the same places. A claimed word is the original's hint of where to search, taken at its
+ * word: what it holds is busy to the bitmap, so that allocation touches one line of the slot and
+ * the block.
  *
- * Slots. A slot is where a processor allocates the blocks of a bucket. With lfh_slots=processor each
- * has its own from the start. With lfh_slots=contention, as in Windows, all share one under its lock
- * until `lfh_contention` acquisitions had to wait; then each allocates from its own.
+ * Slots. A slot is where a processor allocates the blocks of a bucket. With lfh_slots=processor
+ * each has its own from the start. With lfh_slots=contention, as in Windows, all share one under
+ * its lock until `lfh_contention` acquisitions had to wait; then each allocates from its own.
  *
  * Concurrency. A subsegment belongs to its slot for life, and only the slot's owner (or who holds a
- * shared slot's lock) reads or writes its bitmap: no interlocked operation to allocate, none to free
- * where it was allocated. Windows changes the bitmap with interlocked operations from everywhere.
- * Here a processor that frees another's block pushes it on the slot's list of remote frees, one
- * compare-and-swap on a line that the owner does not touch; the owner takes the whole list when its
- * active subsegment is exhausted, before any other, and sets the bits. The slot lives as long as the
- * pool, and a subsegment at least as long as a block of it that is not back, so who pushes touches
- * nothing that can vanish.
+ * shared slot's lock) reads or writes its bitmap: no interlocked operation to allocate, none to
+ * free where it was allocated. Windows changes the bitmap with interlocked operations from
+ * everywhere. Here a processor that frees another's block pushes it on the slot's list of remote
+ * frees, one compare-and-swap on a line that the owner does not touch; the owner takes the whole
+ * list when its active subsegment is exhausted, before any other, and sets the bits. The slot lives
+ * as long as the pool, and a subsegment at least as long as a block of it that is not back, so who
+ * pushes touches nothing that can vanish.
  *
  * Bounds. Allocation: one word is searched, and one in at most 64 blocks claims the next, whatever
  * the subsegment's size. Subsegments of a slot double, 1 to 16 pages, from the second on. A slot
@@ -147,7 +148,9 @@ static void subsegment_release(struct pool *pool, struct lfh_subsegment *subsegm
 	seg_free(&pool->heaps[slot->type], (void *)lfh_start_of(subsegment));
 }
 
-/* A free block came to a subsegment that is not the active one: it may be of use again, or of none. */
+/*
+ * A free block came to a subsegment that is not the active one: it may be of use again, or of none.
+ */
 static void settle(struct pool *pool, struct lfh_subsegment *subsegment)
 {
 	struct lfh_slot *slot = subsegment->slot;

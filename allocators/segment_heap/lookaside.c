@@ -11,13 +11,13 @@
  *     fewer than 1 miss in 256          depth stays
  *     else                              depth rises by the misses: each is a block it lacked
  *
- * and, where the depths together would keep more than `lookaside_bytes`, those above the least are cut
- * in proportion. What a list keeps above its new depth is freed. Windows re-balances from the balance-set
- * manager once in a while; counted operations repeat exactly from run to run.
+ * and, where the depths together would keep more than `lookaside_bytes`, those above the least are
+ * cut in proportion. What a list keeps above its new depth is freed. Windows re-balances from the
+ * balance-set manager once in a while; counted operations repeat exactly from run to run.
  *
  * lookaside=processor: each processor has lists of its own, no lock, no atomic operation.
- * lookaside=shared: the heap has one set, as in Windows, where a list is a lock-free stack; here each is
- * under a lock of its own, which is as many interlocked operations (one each way).
+ * lookaside=shared: the heap has one set, as in Windows, where a list is a lock-free stack; here
+ * each is under a lock of its own, which is as many interlocked operations (one each way).
  */
 #include "segment_heap.h"
 

@@ -6,8 +6,8 @@
  *      [0] segment head   [n] first: kind, units         every other unit: back = distance to first
  *
  * A heap has two contexts: 1 MiB segments of 4 KiB units and 16 MiB segments of 64 KiB units. 256
- * descriptors of 32 bytes are the first 8 KiB of a segment: two units of a small one, one of a large
- * one. Free ranges of all segments of a context are in one red-black tree, by units, then by
+ * descriptors of 32 bytes are the first 8 KiB of a segment: two units of a small one, one of a
+ * large one. Free ranges of all segments of a context are in one red-black tree, by units, then by
  * address: the smallest that fits, the lowest of those, cut from its front.
  *
  * Memory. A segment is an address range; units are committed when they are first allocated. Freed
@@ -416,8 +416,8 @@ void *seg_alloc(struct sh_heap *heap, size_t bytes, enum seg_kind kind, uint32_t
 }
 
 /*
- * After a free. A pass may find nothing (granules larger than units, all partly in use); the next one waits
- * until half of what is retained has been freed again.
+ * After a free. A pass may find nothing (granules larger than units, all partly in use); the next
+ * one waits until half of what is retained has been freed again.
  */
 static void give_surplus(struct seg_context *context)
 {

@@ -17,8 +17,8 @@
  *        n <= 127 units of 64 KiB (8128 KiB) ---> in 1 or 16 MiB segments
  *        more ---------------------------------> page source, tree         large.c
  *
- *        |pool hdr|LFH block|   |chunk hdr|pool hdr|VS block|   |chunk hdr|big VS block|   |page range|
- *          16                     16        16                    16      ^ page           ^ page
+ *     |pool hdr|LFH block|  |chunk hdr|pool hdr|VS block|  |chunk hdr|big VS block|  |page range|
+ *       16                    16        16                   16      ^ page          ^ page
  *
  * 3. Freeing. Blocks of less than a page have a pool header in front, in the same OS page: they are
  *    never page-aligned, all others are. The header says which layer; for an aligned block a map of
@@ -40,9 +40,9 @@
  * 7. Departures from the original, each argued where it is made: an LFH bitmap is its slot owner's
  *    alone and remote frees are handed over (lfh.c); lookaside lists are a processor's by default
  *    (lookaside.c; lookaside=shared is the original); re-balancing counts operations. Tags of page
- *    ranges are in their descriptors, of big VS blocks in their chunk headers, of large blocks in their
- *    tree: Windows has one big-page table for all three. A VS subsegment is committed as a whole.
- *    Requests of 0xFE1 bytes and more whose last page would be nearly full are page ranges.
+ *    ranges are in their descriptors, of big VS blocks in their chunk headers, of large blocks in
+ *    their tree: Windows has one big-page table for all three. A VS subsegment is committed as a
+ *    whole. Requests of 0xFE1 bytes and more whose last page would be nearly full are page ranges.
  */
 #include <errno.h>
 
@@ -151,7 +151,9 @@ static void *alloc_big(struct sh_heap *heap, size_t bytes, uint32_t tag)
 	return seg_alloc(heap, bytes, SEG_PAGES, tag);
 }
 
-/* No memory: what the lookaside lists keep may be what is missing. Whether another try is worth it. */
+/*
+ * No memory: what the lookaside lists keep may be what is missing. Whether another try is worth it.
+ */
 static bool lookaside_reclaim(struct sh_heap *heap)
 {
 	struct sh_processor *processor = sh_current(heap->pool);
@@ -162,7 +164,9 @@ static bool lookaside_reclaim(struct sh_heap *heap)
 	return any;
 }
 
-/* The lookaside list that the fast path did not try: shared, or behind an LFH that had no memory. */
+/*
+ * The lookaside list that the fast path did not try: shared, or behind an LFH that had no memory.
+ */
 static void *alloc_kept(struct sh_heap *heap, size_t bytes, uint32_t tag)
 {
 	struct sh_processor *processor = sh_current(heap->pool);
@@ -200,8 +204,14 @@ static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_t
 	bool is_small = bytes <= SH_SMALL_BYTES_MAX;
 	void *block = is_small ? alloc_small(heap, bytes, tag) : alloc_big(heap, bytes, tag);
 
-	if (!block && (vs_flush(heap) | lookaside_reclaim(heap)))
-		block = is_small ? alloc_small(heap, bytes, tag) : alloc_big(heap, bytes, tag);
+	if (!block) {
+		bool any = vs_flush(heap);
+
+		any |= lookaside_reclaim(heap);
+		if (any)
+			block = is_small ? alloc_small(heap, bytes, tag)
+					 : alloc_big(heap, bytes, tag);
+	}
 	return block;
 }
 

@@ -71,8 +71,8 @@ enum sh_kind {
 };
 
 /*
- * In front of every block of less than a page, in the same OS page; so no such block is page-aligned, and
- * the others are known by their alignment. It belongs to whoever holds the block.
+ * In front of every block of less than a page, in the same OS page; so no such block is
+ * page-aligned, and the others are known by their alignment. It belongs to whoever holds the block.
  */
 struct sh_header {
 	union {
@@ -123,16 +123,20 @@ static inline void sh_header_set(struct sh_header *header, uint32_t word, uint32
 #define SH_LOOKASIDE_FIRST 33u    /* bucket of 0x201 bytes */
 #define SH_LOOKASIDES      64u
 
-/* 16-byte steps to 1008, 64 to 2032, 128 to 4080, 256 to 8176, 512 to 16368. `bytes`: 1 .. 16368. */
+/*
+ * 16-byte steps to 1008, 64 to 2032, 128 to 4080, 256 to 8176, 512 to 16368. `bytes`: 1 .. 16368.
+ */
 static inline unsigned sh_bucket(size_t bytes)
 {
 	unsigned octave;
+	size_t beyond;
 
 	if (__builtin_expect(bytes <= 1008, 1))
 		return (unsigned)(bytes + 15) / 16;
 	/* Sizes end 16 short of a power of two: 1009 .. 2032 is octave 0. */
 	octave = (unsigned)(63 - __builtin_clzll(bytes + 15)) - 10;
-	return 64 + octave * 16 + (unsigned)((bytes + 15 - ((size_t)1024 << octave)) >> (6 + octave));
+	beyond = bytes + 15 - ((size_t)1024 << octave);
+	return 64 + octave * 16 + (unsigned)(beyond >> (6 + octave));
 }
 
 /* The largest request of a bucket. */
@@ -155,7 +159,9 @@ static inline size_t sh_bucket_bytes(unsigned bucket)
 
 enum seg_kind { SEG_FREE, SEG_HEAD, SEG_PAGES, SEG_VS, SEG_LFH };
 
-/* One a unit, 32 bytes. In a free range the first and the last are valid, in an allocated one all. */
+/*
+ * One a unit, 32 bytes. In a free range the first and the last are valid, in an allocated one all.
+ */
 struct seg_descriptor {
 	union {
 		struct rb_node node; /* first of a free range */
@@ -254,9 +260,10 @@ struct vs_context {
 enum lfh_state { LFH_ACTIVE, LFH_FULL, LFH_PARTIAL };
 
 /*
- * Where the blocks of one size lie: as many as fit in each OS page, from its start on, so that none crosses
- * one. With n a page, block i is i * stride + (i / n) * slack from the subsegment's start; i / n is
- * i * magic >> LFH_MAGIC_SHIFT, exact for all i < 2^LFH_MAGIC_SHIFT / n, and there are at most 16 n.
+ * Where the blocks of one size lie: as many as fit in each OS page, from its start on, so that none
+ * crosses one. With n a page, block i is i * stride + (i / n) * slack from the subsegment's start;
+ * i / n is i * magic >> LFH_MAGIC_SHIFT, exact for all i < 2^LFH_MAGIC_SHIFT / n, and there are at
+ * most 16 n.
  */
 struct lfh_layout {
 	uint32_t magic;
@@ -264,7 +271,9 @@ struct lfh_layout {
 	uint16_t slack;  /* of a page, too short for a block */
 };
 
-/* In the first page of a subsegment, in the place of some of its blocks, whose bits are never set. */
+/*
+ * In the first page of a subsegment, in the place of some of its blocks, whose bits are never set.
+ */
 struct lfh_subsegment {
 	uint64_t signature;
 	struct sh_processor *owner; /* of slot: NULL if shared */
@@ -402,7 +411,10 @@ struct pool {
 	struct page_source *control_source;
 	size_t control_bytes, control_committed;
 	struct spinlock control_lock;
-	/* What each MiB of a source holds: 0, or 1 + index of the context whose segment it is part of. */
+	/*
+	 * What each MiB of a source holds: 0, or 1 + index of the context whose segment it is part
+	 * of.
+	 */
 	_Atomic uint8_t *map; /* [mib * POOL_TYPES + type] */
 	_Atomic size_t map_entries; /* committed */
 };
@@ -421,8 +433,9 @@ struct sh_processor *sh_current(const struct pool *pool);
 
 void seg_init(struct sh_heap *heap, unsigned index, size_t segment_bytes);
 /*
- * A committed range of at least `bytes` (up to what sh_segment_reach() says), rounded up to units of the
- * context that serves it; NULL when the page source refuses. `kind` is SEG_PAGES, SEG_VS or SEG_LFH.
+ * A committed range of at least `bytes` (up to what sh_segment_reach() says), rounded up to units
+ * of the context that serves it; NULL when the page source refuses. `kind` is SEG_PAGES, SEG_VS or
+ * SEG_LFH.
  */
 void *seg_alloc(struct sh_heap *heap, size_t bytes, enum seg_kind kind, uint32_t tag);
 void seg_free(struct sh_heap *heap, void *range);
@@ -433,7 +446,9 @@ size_t seg_reach(const struct seg_context *context);
 /* The segment that `address` lies in and its context; NULL if in none. */
 struct seg_segment *seg_find(const struct sh_heap *heap, const void *address,
 			     const struct seg_context **context);
-/* Decommits free ranges and empty segments until `target` units of a context are left. Bytes given. */
+/*
+ * Decommits free ranges and empty segments until `target` units of a context are left. Bytes given.
+ */
 size_t seg_give(struct seg_context *context, size_t target);
 /* Both contexts, down to nothing. */
 size_t seg_give_all(struct sh_heap *heap);
@@ -458,7 +473,9 @@ void vs_free_small(struct sh_heap *heap, struct sh_header *header);
 void vs_free_big(struct sh_heap *heap, void *block);
 /* Frees what is delayed; whether there was any. */
 bool vs_flush(struct sh_heap *heap);
-/* Decodes a chunk's header; false if it was overwritten. Under the layer's lock, or when quiescent. */
+/*
+ * Decodes a chunk's header; false if it was overwritten. Under the layer's lock, or when quiescent.
+ */
 bool vs_decode(const struct pool *pool, const struct vs_chunk *chunk, struct vs_sizes *sizes);
 
 static inline struct vs_chunk *vs_chunk_of(const struct sh_header *header)
@@ -498,8 +515,8 @@ static inline uint64_t lfh_signature(const struct pool *pool,
 }
 
 /*
- * The head of the subsegment that begins at `start`: somewhere in the first half of its first page, by
- * address, since heads that all began on a page would share one set of the first-level cache.
+ * The head of the subsegment that begins at `start`: somewhere in the first half of its first page,
+ * by address, since heads that all began on a page would share one set of the first-level cache.
  */
 static inline struct lfh_subsegment *lfh_head_of(uintptr_t start)
 {
@@ -545,8 +562,9 @@ static inline unsigned lfh_random(struct sh_processor *processor)
 }
 
 /*
- * Chooses the slot's next block: of the claimed word, the first from a random start. It is fetched for the
- * write that its allocation begins with: random placement has no use for what was freed last and is warm.
+ * Chooses the slot's next block: of the claimed word, the first from a random start. It is fetched
+ * for the write that its allocation begins with: random placement has no use for what was freed
+ * last and is warm.
  */
 static inline void lfh_choose(struct lfh_slot *slot, struct sh_processor *processor)
 {

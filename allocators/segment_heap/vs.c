@@ -7,24 +7,25 @@
  *
  * A chunk's header is xored with a secret of the heap and its address, and holds a checksum of
  * itself: an overrun is noticed when the chunk, or a neighbour, is freed. Free chunks are in a
- * red-black tree by size, then address; best fit, the rest split off; free neighbours merge at once.
+ * red-black tree by size, then address; best fit, the rest split off; free neighbours merge at
+ * once.
  *
  * Page rules. A small block and its pool header may not cross an OS page, and a block of a page or
- * more must begin on one. So a request is placed inside a free chunk: at its start if the rules allow,
- * else where the pool header (or the big block) falls on the next page boundary; what is in front
- * becomes a free chunk of its own. A chunk that is large enough may be too small once placed: the
- * search tries VS_PROBES chunks in order of size, then takes the first that fits wherever it lies.
- * Pieces below 3 units hold no tree node: they wait, unlisted, for a neighbour to be freed.
+ * more must begin on one. So a request is placed inside a free chunk: at its start if the rules
+ * allow, else where the pool header (or the big block) falls on the next page boundary; what is in
+ * front becomes a free chunk of its own. A chunk that is large enough may be too small once placed:
+ * the search tries VS_PROBES chunks in order of size, then takes the first that fits wherever it
+ * lies. Pieces below 3 units hold no tree node: they wait, unlisted, for a neighbour to be freed.
  *
- * Delayed frees. Chunks below `vs_delay_max` (1 KiB) are pushed on a list without the lock and freed
- * `vs_delay` (32) at a time under one hold of it, and before a new subsegment is taken.
+ * Delayed frees. Chunks below `vs_delay_max` (1 KiB) are pushed on a list without the lock and
+ * freed `vs_delay` (32) at a time under one hold of it, and before a new subsegment is taken.
  *
- * Concurrency. One lock a heap. A chunk's header is only looked at under it (a neighbour may write the
- * previous size at any time); what free must know without it is in the pool header, or for a big
- * block in the second half of the chunk's header, which belong to the block's holder.
+ * Concurrency. One lock a heap. A chunk's header is only looked at under it (a neighbour may write
+ * the previous size at any time); what free must know without it is in the pool header, or for a
+ * big block in the second half of the chunk's header, which belong to the block's holder.
  *
- * Bounds. Two descents of the tree and VS_PROBES steps, O(log chunks). Padding in front: under 2 KiB
- * for small blocks that fit twice in a page, under 4 KiB for any; it stays usable.
+ * Bounds. Two descents of the tree and VS_PROBES steps, O(log chunks). Padding in front: under 2
+ * KiB for small blocks that fit twice in a page, under 4 KiB for any; it stays usable.
  */
 #include "segment_heap.h"
 
@@ -165,7 +166,9 @@ static struct vs_request request_small(size_t bytes)
 {
 	unsigned units = (unsigned)((bytes + VS_SMALL_BYTES + SH_UNIT_BYTES - 1) / SH_UNIT_BYTES);
 
-	/* At worst the pool header and all but one unit of the block are in front of the boundary. */
+	/*
+	 * At worst the pool header and all but one unit of the block are in front of the boundary.
+	 */
 	return (struct vs_request){ .units = units, .padding_most = units - 1, .bytes = bytes };
 }
 
@@ -366,8 +369,8 @@ struct vs_corruption {
 };
 
 /*
- * Frees a chunk under the lock. An empty subsegment is unlinked and left in *empty for the caller to give
- * back. False, with *corruption set, if this header or a neighbour's was overwritten.
+ * Frees a chunk under the lock. An empty subsegment is unlinked and left in *empty for the caller
+ * to give back. False, with *corruption set, if this header or a neighbour's was overwritten.
  */
 static bool chunk_free(struct sh_heap *heap, struct vs_chunk *chunk, struct vs_subsegment **empty,
 		       struct vs_corruption *corruption)
