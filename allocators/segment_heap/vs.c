@@ -261,7 +261,7 @@ static struct vs_chunk *chunk_cut(const struct pool *pool, struct vs_context *vs
 
 /* ---- subsegments ---- */
 
-/* The more there is, the larger the next. */
+/* The more there is, the larger the next. Under the lock. */
 static size_t subsegment_bytes(const struct vs_context *vs, const struct vs_request *request)
 {
 	size_t bytes = VS_SUBSEGMENT_MIN;
@@ -276,10 +276,14 @@ static size_t subsegment_bytes(const struct vs_context *vs, const struct vs_requ
 static bool subsegment_add(struct sh_heap *heap, const struct vs_request *request)
 {
 	struct vs_context *vs = &heap->vs;
-	size_t bytes = seg_round_up(heap, subsegment_bytes(vs, request));
-	struct vs_subsegment *subsegment = seg_alloc(heap, bytes, SEG_VS, 0);
+	struct vs_subsegment *subsegment;
 	struct vs_chunk *chunk;
+	size_t bytes;
 
+	spinlock_acquire(&vs->lock);
+	bytes = seg_round_up(heap, subsegment_bytes(vs, request));
+	spinlock_release(&vs->lock);
+	subsegment = seg_alloc(heap, bytes, SEG_VS, 0);
 	if (!subsegment)
 		return false;
 	chunk = first_chunk(subsegment);
