@@ -119,12 +119,12 @@ static int direction_of(const struct paired_ratio *ratio, double threshold)
 	return 0;
 }
 
-static bool within_threshold(const struct trial *trial, double level)
+static bool within_threshold(const struct trial *trial, double threshold, double level)
 {
 	/* too few pairs for an interval of the level prove nothing */
 	return trial->ratio.interval.coverage >= level &&
-	       trial->ratio.interval.high < 1 + trial->threshold &&
-	       trial->ratio.interval.low > 1 / (1 + trial->threshold);
+	       trial->ratio.interval.high < 1 + threshold &&
+	       trial->ratio.interval.low > 1 / (1 + threshold);
 }
 
 static void decide(struct trial *trial, enum verdict verdict)
@@ -136,10 +136,12 @@ static void decide(struct trial *trial, enum verdict verdict)
 static void look_at(struct trial *trial, const struct verdict_rules *rules, bool final)
 {
 	const double alpha = verdict_look_alpha(rules);
+	/* noise is no excuse while more pairs can be had */
+	const double threshold = final ? trial->threshold : rules->threshold;
 
 	if (trial->p_holm <= alpha && direction_of(&trial->ratio, trial->threshold))
 		trial->state = TRIAL_SUSPECT;
-	else if (within_threshold(trial, 1 - alpha))
+	else if (within_threshold(trial, threshold, 1 - alpha))
 		decide(trial, VERDICT_EQUIVALENT);
 	else if (final)
 		decide(trial, VERDICT_INCONCLUSIVE);

@@ -19,7 +19,8 @@
  *   verdict      REGRESSION or IMPROVEMENT when the confirming batch says the same: one-sided p
  *                at most confirm_alpha and an estimate of at least half the threshold. If it does not,
  *                the search goes on.
- *   EQUIVALENT   the interval, at the look's level, lies within the threshold on both sides.
+ *   EQUIVALENT   the interval, at the look's level, lies within the threshold on both sides: the user's while
+ *                more pairs can be had, the trial's at the last look.
  *   INCONCLUSIVE neither, after the last look.
  *   UNKNOWN      there is nothing to compare with.
  *
