@@ -7,6 +7,7 @@
 extern const struct pool_backend nt_pool_backend;
 extern const struct pool_backend null_backend;
 extern const struct pool_backend magazine_backend;
+extern const struct pool_backend buddy_backend;
 extern const struct pool_backend vmem_backend;
 extern const struct pool_backend tlsf_backend;
 extern const struct pool_backend segment_heap_backend;

@@ -27,6 +27,7 @@ const struct pool_backend *const builtin_backends[] = {
 	&vmem_backend,
 	&tlsf_backend,
 	&segment_heap_backend,
+	&buddy_backend,
 	NULL,
 };
 
