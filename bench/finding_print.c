@@ -63,6 +63,10 @@ void finding_print(FILE *stream, const struct finding *finding,
 	else
 		fprintf(stream, "  where     %s\n",
 			finding->stage[0] ? finding->stage : "between stages");
+	if (atomic_load(&finding->fail_nth))
+		fprintf(stream, "  failing   commit %llu of the %s source\n",
+			(unsigned long long)atomic_load(&finding->fail_nth),
+			type_name(atomic_load(&finding->fail_type)));
 	print_frames(stream, finding);
 	fprintf(stream, "  seed      %" PRIu64 " (scenario %s)\n", context->seed,
 		context->scenario);
@@ -122,6 +126,8 @@ json_t *finding_json(const struct finding *finding, const struct finding_context
 						    : json_null());
 	json_object_set_new(object, "irql", json_text(irql_name((enum irql)finding->irql)));
 	json_object_set_new(object, "stage", json_text(finding->stage));
+	json_object_set_new(object, "failing_commit",
+			    json_integer((json_int_t)atomic_load(&finding->fail_nth)));
 	json_object_set_new(object, "backtrace", frames_json(finding));
 	json_object_set_new(object, "seed", json_text(seed));
 	json_object_set_new(object, "scenario", json_text(context->scenario));

@@ -51,6 +51,7 @@ struct stress_round {
 	size_t room_bytes; /* a source's limit over what create took; 0: none */
 	struct page_faults faults;
 	uint32_t fault_types; /* bit a pool type: whose commits fail */
+	bool one_failure; /* as in systematic failure: one commit fails, those of create counted too */
 	uint32_t verify; /* enum verifier_part */
 	struct verifier_low low;
 	const char *workload; /* a spec; NULL: random operations */

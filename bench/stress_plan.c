@@ -211,7 +211,7 @@ struct origin_values {
 	int scenario;
 	size_t seed_high, seed_low, page_size, room, fail_nth, fail_every, fault_seed_high,
 		fault_seed_low, delay;
-	unsigned laps, fault_types, verify, tag_high, tag_low;
+	unsigned laps, fault_types, one_failure, verify, tag_high, tag_low;
 	double fail_probability, low_probability;
 };
 
@@ -231,6 +231,8 @@ static const struct option_def origin_options[] = {
 	OPTION_SIZE(struct origin_values, delay, "0", 0, 1e15,
 		    "allocations before the first refused"),
 	OPTION_UINT(struct origin_values, laps, "1", 1, 1000, "laps", "laps of the body"),
+	OPTION_UINT(struct origin_values, one_failure, "0", 0, 1, "1",
+		    "systematic failure's one commit"),
 	OPTION_UINT(struct origin_values, fault_types, "0", 0, 3, "bits", "whose commits fail"),
 	OPTION_UINT(struct origin_values, verify, "0", 0, 15, "bits", "the verifier's parts"),
 	OPTION_UINT(struct origin_values, tag_high, "0", 0, 65535, "1",
@@ -260,6 +262,7 @@ size_t stress_origin_format(const struct stress_round *round, const char *rule, 
 		.delay = round->low.delay,
 		.laps = round->laps,
 		.fault_types = round->fault_types,
+		.one_failure = round->one_failure,
 		.verify = round->verify,
 		.tag_high = round->low.tag >> 16,
 		.tag_low = round->low.tag & 0xFFFF,
@@ -304,6 +307,7 @@ int stress_origin_parse(const char *text, struct stress_round *round, char *rule
 			    (uint64_t)values.fault_seed_high << 32 | values.fault_seed_low },
 		.laps = values.laps,
 		.fault_types = values.fault_types,
+		.one_failure = values.one_failure,
 		.verify = values.verify,
 		.low = { values.low_probability, values.delay,
 			 values.tag_high << 16 | values.tag_low },

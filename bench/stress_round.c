@@ -338,23 +338,6 @@ static void play_pool(struct stress_run *run)
 	close_sources(run);
 }
 
-void stress_round_play(const struct stress_round *round, const struct trace *trace,
-		       struct finding *finding)
-{
-	struct stress_run run = {
-		.round = round,
-		.trace = trace,
-		.ops = round->backend->ops,
-		.finding = finding,
-	};
-
-	make_tables(&run);
-	if (round->scenario == STRESS_FAILURES)
-		probe_creates(&run);
-	play_pool(&run);
-	free_tables(&run);
-}
-
 /* ---- systematic failure ---- */
 
 /* A run in which commit `nth` of one source fails; false when there was none such. */
@@ -392,6 +375,31 @@ static bool play_failure(struct stress_run *run, enum pool_type type, uint64_t n
 	finding_thread(-1, "destroyed");
 	close_sources(run);
 	return stats.injected_failures > 0;
+}
+
+/* ---- plays ---- */
+
+void stress_round_play(const struct stress_round *round, const struct trace *trace,
+		       struct finding *finding)
+{
+	struct stress_run run = {
+		.round = round,
+		.trace = trace,
+		.ops = round->backend->ops,
+		.finding = finding,
+	};
+
+	make_tables(&run);
+	run.one_failure = round->one_failure;
+	if (round->one_failure) {
+		play_failure(&run, round->fault_types & 1 ? POOL_NONPAGED : POOL_PAGED,
+			     round->faults.fail_nth);
+	} else {
+		if (round->scenario == STRESS_FAILURES)
+			probe_creates(&run);
+		play_pool(&run);
+	}
+	free_tables(&run);
 }
 
 void stress_systematic_play(const struct stress_round *round, const struct trace *trace,

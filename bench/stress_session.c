@@ -82,8 +82,11 @@ static bool save_trace(const struct stress_session *session, const struct stress
 	char name[64], why[256];
 	int error;
 
-	if (session->plan.systematic)
-		needed.faults = (struct page_faults){ .fail_nth = atomic_load(&finding->fail_nth) };
+	if (session->plan.systematic) {
+		needed.one_failure = true;
+		needed.faults.fail_nth = atomic_load(&finding->fail_nth);
+		needed.fault_types = 1u << atomic_load(&finding->fail_type);
+	}
 	error = stress_shrink(&needed, trace, finding->rule, session->timeout_seconds,
 			      session->shrink ? SHRINK_SECONDS : 0.0, &shrunk);
 	if (error) {

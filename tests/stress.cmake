@@ -58,3 +58,7 @@ set_tests_properties(stress:sound PROPERTIES LABELS "stress;broken" TIMEOUT 60)
 # Every commit of every built-in backend in every workload fails once.
 add_test(NAME stress:systematic COMMAND poolbench stress --faults systematic)
 set_tests_properties(stress:systematic PROPERTIES LABELS stress TIMEOUT 120)
+
+add_test(NAME stress:cli COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/stress_cli.sh" $<TARGET_FILE:poolbench>
+	"${CMAKE_CURRENT_BINARY_DIR}/broken")
+set_tests_properties(stress:cli PROPERTIES LABELS "stress;cli" TIMEOUT 200)

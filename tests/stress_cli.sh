@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# poolbench stress from outside: exit codes, words, JSON, saved traces that repeat. usage: stress_cli.sh POOLBENCH BROKEN
+set -u
+poolbench=$1
+broken=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+checks=0
+failed=0
+
+# expect CODE REGEX COMMAND...: the exit code, and a line of stdout or stderr that matches
+expect() {
+	local code=$1 pattern=$2 got
+	shift 2
+	checks=$((checks + 1))
+	"$@" >out 2>&1
+	got=$?
+	if [ "$got" -ne "$code" ] || ! grep -qE "$pattern" out; then
+		echo "FAILED: $* gave $got, expected $code and '$pattern':"
+		head -n 20 out
+		failed=$((failed + 1))
+	fi
+}
+
+# ---- a finding, its file, its repetition ----
+expect 1 "^  rule      overlap:" "$poolbench" stress --backend "$broken/overlap.so"
+trace=$(sed -nE 's/.*--replay (\S+\.pbt).*/\1/p' out)
+repeat=$(sed -nE 's/^  repeat    poolbench //p' out)
+before=$(sed -nE 's/.*shrunk from ([0-9]+)\).*/\1/p' out)
+after=$(sed -nE 's/.* \(([0-9]+) events, shrunk.*/\1/p' out)
+checks=$((checks + 1))
+[ -n "$after" ] && [ "$((after * 4))" -lt "$before" ] || {
+	echo "FAILED: shrunk from '$before' to '$after' events"
+	failed=$((failed + 1))
+}
+expect 1 "^  rule      overlap:" "$poolbench" stress --replay "$trace"
+expect 0 "sound" "$poolbench" stress --replay "$trace" --backend "$broken/sound.so"
+# shellcheck disable=SC2086
+expect 1 "^  rule      overlap:" "$poolbench" $repeat --no-shrink
+
+# ---- systematic failure names the commit, and its trace repeats ----
+expect 1 "^  failing   commit [0-9]+ of the (non)?paged source" \
+	"$poolbench" stress --faults systematic --backend "$broken/crashes_at_limit.so"
+trace=$(sed -nE 's/.*--replay (\S+\.pbt).*/\1/p' out)
+expect 1 "^  rule      crash:" "$poolbench" stress --replay "$trace"
+
+# ---- JSON: one document, words ----
+expect 1 '"verdict": "finding"' "$poolbench" stress --json --no-shrink --backend "$broken/scribbles.so"
+expect 0 '"verdict": "sound"' "$poolbench" stress --json --rounds 6 --backend "$broken/sound.so"
+expect 0 '"schema": "poolbench-stress-1"' "$poolbench" stress --json --rounds 1 --backend "$broken/sound.so"
+
+# ---- the verifier and plans of failure on what is sound ----
+expect 0 "sound" "$poolbench" stress --rounds 6 --verify special,tracking,irql,low-resources \
+	--backend "$broken/sound.so"
+expect 0 "sound" "$poolbench" stress --rounds 6 --faults every=5 --backend "$broken/sound.so"
+expect 0 "sound" "$poolbench" stress --rounds 6 --faults probability=0.2,delay=50 --backend "$broken/sound.so"
+expect 0 "sound" "$poolbench" stress --rounds 2 --scenario workloads --workload irp-storm:depth=8,files=8 \
+	--faults probability=0.2,tag=Irp --backend "$broken/sound.so"
+expect 0 "skipped" "$poolbench" stress --scenario shortage --backend glibc
+
+# ---- bad input ----
+expect 2 "did you mean 'nt-pool'" "$poolbench" stress --backend nt-poo
+expect 2 "seed x" "$poolbench" stress --seed x
+expect 2 "seed -1" "$poolbench" stress --seed=-1
+expect 2 "did you mean 'mix'" "$poolbench" stress --scenario mox
+expect 2 "did you mean 'special'" "$poolbench" stress --verify specail
+expect 2 "nothing would fail" "$poolbench" stress --faults nth=0
+expect 2 "every" "$poolbench" stress --faults evry=3
+expect 2 "workload" "$poolbench" stress --workload irp-strom
+expect 3 "No such file" "$poolbench" stress --backend ./nowhere.so
+expect 3 "No such file" "$poolbench" stress --replay nowhere.pbt
+printf "%0200d\n" 0 >text.pbt
+expect 2 "not a trace file" "$poolbench" stress --replay text.pbt
+
+echo "$checks checks, $failed failed"
+[ "$failed" -eq 0 ]
