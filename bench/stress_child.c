@@ -1,4 +1,5 @@
 /* A round in a child of its own: what crashes or hangs there is a finding here. */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,28 @@ static bool ends_in_time(int fd, struct finding *finding, unsigned timeout_secon
 		    (uint64_t)timeout_seconds * 1000000000u)
 			return false;
 	}
+}
+
+/* Asks the child's threads where they are; the first to answer tells. Its main thread only waits for the others. */
+static void ask_where(pid_t child)
+{
+	char path[48];
+	struct dirent *entry;
+	bool asked = false;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)child);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads))) {
+		const int thread = atoi(entry->d_name);
+
+		if (thread > 0 && thread != (int)child)
+			asked |= syscall(SYS_tgkill, child, thread, SIGUSR1) == 0;
+	}
+	if (threads)
+		closedir(threads);
+	if (!asked)
+		kill(child, SIGUSR1);
 }
 
 static void note_end(struct finding *finding, const char *rule, uint64_t first, const char *text)
@@ -101,7 +125,7 @@ int stress_child(stress_play *play, const struct stress_round *round, const stru
 	if (timed_out) {
 		struct pollfd wait = { .fd = ends[0], .events = POLLIN };
 
-		kill(child, SIGUSR1); /* where is it? */
+		ask_where(child);
 		poll(&wait, 1, ANSWER_MS);
 		kill(child, SIGKILL);
 	}

@@ -310,7 +310,8 @@ int stress_origin_parse(const char *text, struct stress_round *round, char *rule
 		.one_failure = values.one_failure,
 		.verify = values.verify,
 		.low = { values.low_probability, values.delay,
-			 values.tag_high << 16 | values.tag_low },
+			 values.tag_high << 16 | values.tag_low,
+			 (uint64_t)values.seed_high << 32 | values.seed_low },
 	};
 	snprintf(rule, rule_bytes, "%s", values.rule);
 	snprintf(spec, spec_bytes, "%s", backend + strlen(BACKEND_IS));

@@ -288,7 +288,7 @@ static const struct mistake {
 
 static void make_mistake(const struct mistake *mistake, struct finding *finding)
 {
-	struct rig rig = { NULL };
+	struct rig rig = { .backend = NULL };
 	pid_t child = fork();
 	int status;
 
@@ -347,7 +347,7 @@ static void touch_has_its_arguments(void **state)
 
 static void low_resources_keep_to_their_plan(void **state)
 {
-	struct rig rig = { NULL };
+	struct rig rig = { .backend = NULL };
 	struct verifier_low low = { .probability = 0.5, .delay = 1000, .tag = TAG, .seed = 3 };
 	unsigned refused = 0;
 
@@ -385,7 +385,7 @@ static void sum_leak(void *arg, const struct verifier_leak *leak)
 static void leaks_are_counted_by_tag(void **state)
 {
 	struct verifier_leak most = { 0 };
-	struct rig rig = { NULL };
+	struct rig rig = { .backend = NULL };
 	void *first, *second, *third;
 
 	(void)state;
@@ -410,7 +410,7 @@ static void many_blocks_are_tracked(void **state)
 {
 	enum { COUNT = 40000 };
 	static void *blocks[COUNT];
-	struct rig rig = { NULL };
+	struct rig rig = { .backend = NULL };
 
 	(void)state;
 	open_rig(&rig, VERIFIER_TRACKING, 0);
@@ -427,7 +427,7 @@ static void many_blocks_are_tracked(void **state)
 static void one_special_pool_a_process(void **state)
 {
 	struct verifier_config config = { .parts = VERIFIER_SPECIAL };
-	struct rig rig = { NULL };
+	struct rig rig = { .backend = NULL };
 	struct verifier *second = NULL;
 
 	(void)state;
