@@ -228,7 +228,7 @@ static void bad_frees_stop(void **state)
 	for (unsigned v = 0; v < 3; v++) {
 		struct rig rig;
 		void *block, *keep;
-		alignas(16) char stack[64] = { 0 };
+		alignas(64) char stack[64] = { 0 };
 
 		rig_up(&rig, 4096, variants[v]);
 		block = take(&rig, POOL_NONPAGED, 100);
