@@ -61,6 +61,7 @@ static struct trace *make_trace(void)
 			builder, 0,
 			trace_builder_alloc(builder, 0, POOL_NONPAGED, 16 + i % 500, 0, tag));
 	assert_int_equal(trace_builder_finish(builder, "test", 1, &trace, why, sizeof(why)), 0);
+	trace_builder_destroy(builder);
 	return trace;
 }
 
