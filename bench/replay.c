@@ -32,6 +32,46 @@ void table_unmap(void *table, size_t bytes)
 		munmap(table, bytes ? bytes : 1);
 }
 
+/*
+ * In an event's flags, ours alone: the slot belongs to one processor in the whole trace. Its own order keeps such a
+ * slot empty when it is filled, so that an allocation need not look. Most slots are of this kind.
+ */
+#define REPLAY_LOCAL 0x80u
+
+#define OWNER_NONE   UINT16_MAX
+#define OWNER_SHARED (UINT16_MAX - 1)
+
+/* Marks the allocations into slots that one processor alone fills and empties. */
+static int mark_local_slots(struct trace *trace)
+{
+	uint16_t *owner = malloc(sizeof(*owner) * ((size_t)trace->slots + 1));
+
+	if (!owner)
+		return -ENOMEM;
+	for (uint32_t slot = 0; slot < trace->slots; slot++)
+		owner[slot] = OWNER_NONE;
+	for (unsigned p = 0; p < trace->processors; p++) {
+		const struct trace_stream *stream = &trace->streams[p];
+
+		for (uint64_t i = 0; i < stream->total; i++) {
+			uint16_t *of = &owner[stream->events[i].slot];
+
+			if (stream->events[i].kind <= TRACE_FREE)
+				*of = *of == OWNER_NONE || *of == p ? (uint16_t)p : OWNER_SHARED;
+		}
+	}
+	for (unsigned p = 0; p < trace->processors; p++) {
+		struct trace_stream *stream = &trace->streams[p];
+
+		for (uint64_t i = 0; i < stream->total; i++)
+			if (stream->events[i].kind == TRACE_ALLOC &&
+			    owner[stream->events[i].slot] != OWNER_SHARED)
+				stream->events[i].flags |= REPLAY_LOCAL;
+	}
+	free(owner);
+	return 0;
+}
+
 static void apply_touch(struct trace *trace, enum touch_mode touch)
 {
 	for (unsigned p = 0; p < trace->processors; p++) {
@@ -61,7 +101,7 @@ int replay_create(struct trace *trace, const struct pool_backend *ops, struct po
 	replay.tags_bytes = sizeof(*replay.tags) * ((size_t)trace->tags + 1);
 	replay.slots = table_map(replay.slots_bytes);
 	replay.tags = table_map(replay.tags_bytes);
-	if (!replay.slots || !replay.tags) {
+	if (!replay.slots || !replay.tags || mark_local_slots(trace) != 0) {
 		replay_destroy(&replay);
 		return -ENOMEM;
 	}
@@ -114,16 +154,23 @@ __attribute__((noinline, cold)) static void wait_empty(_Atomic(void *) *slot)
 	}
 }
 
+/* The block, or NULL for an allocation that failed: one comparison for the slot that has to be waited for too. */
 static inline void *slot_block(_Atomic(void *) *slot)
 {
 	void *block = atomic_load_explicit(slot, memory_order_acquire);
 
-	return __builtin_expect(block != NULL, 1) ? block : wait_filled(slot);
+	if (__builtin_expect((uintptr_t)block <= (uintptr_t)REPLAY_FAILED, 0)) {
+		block = wait_filled(slot);
+		if (block == REPLAY_FAILED)
+			return NULL;
+	}
+	return block;
 }
 
-static inline void slot_claim(_Atomic(void *) *slot)
+static inline void slot_claim(const struct trace_event *event, _Atomic(void *) *slot)
 {
-	if (__builtin_expect(atomic_load_explicit(slot, memory_order_acquire) != NULL, 0))
+	if (!(event->flags & REPLAY_LOCAL) &&
+	    __builtin_expect(atomic_load_explicit(slot, memory_order_acquire) != NULL, 0))
 		wait_empty(slot);
 }
 
@@ -170,7 +217,7 @@ uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t
 		if (event->kind == TRACE_ALLOC) {
 			void *block;
 
-			slot_claim(slot);
+			slot_claim(event, slot);
 			block = alloc(pool, event_type(event), event->bytes, tags[event->tag]);
 			if (__builtin_expect(block == NULL, 0)) {
 				failed++;
@@ -182,7 +229,7 @@ uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t
 		} else if (event->kind == TRACE_FREE) {
 			void *block = slot_block(slot);
 
-			if (__builtin_expect(block != REPLAY_FAILED, 1))
+			if (__builtin_expect(block != NULL, 1))
 				release(pool, block, tags[event->tag]);
 			atomic_store_explicit(slot, NULL, memory_order_release);
 		} else {
@@ -209,7 +256,7 @@ uint64_t replay_events_timed(const struct replay *replay, unsigned processor, ui
 		if (event->kind == TRACE_ALLOC) {
 			void *block;
 
-			slot_claim(slot);
+			slot_claim(event, slot);
 			start = ticks_start();
 			block = ops->alloc(pool, event_type(event), event->bytes,
 					   replay->tags[event->tag]);
@@ -223,7 +270,7 @@ uint64_t replay_events_timed(const struct replay *replay, unsigned processor, ui
 		} else if (event->kind == TRACE_FREE) {
 			void *block = slot_block(slot);
 
-			if (block != REPLAY_FAILED) {
+			if (block) {
 				start = ticks_start();
 				ops->free(pool, block, replay->tags[event->tag]);
 				histogram_record(free_times, ticks_net(start, ticks_stop()));
@@ -279,7 +326,7 @@ uint64_t replay_events_counted(const struct replay *replay, unsigned processor, 
 		if (event->kind == TRACE_ALLOC) {
 			void *block;
 
-			slot_claim(slot);
+			slot_claim(event, slot);
 			block = ops->alloc(pool, event_type(event), event->bytes,
 					   replay->tags[event->tag]);
 			if (block) {
@@ -302,7 +349,7 @@ uint64_t replay_events_counted(const struct replay *replay, unsigned processor, 
 		} else if (event->kind == TRACE_FREE) {
 			void *block = slot_block(slot);
 
-			if (block != REPLAY_FAILED) {
+			if (block) {
 				sums->block_bytes -= (int64_t)ops->block_bytes(pool, block);
 				sums->live_bytes -= event->bytes;
 				sums->live_blocks--;
