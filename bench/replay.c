@@ -199,8 +199,17 @@ static void change_irql(const struct trace_event *event)
 		irql_lower((enum irql)event->bytes);
 }
 
-uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t first,
-		       uint64_t count)
+/* Out of line, and its count in memory, so that the loop keeps its registers for what happens always. */
+__attribute__((noinline, cold)) static void *note_failure(uint64_t *failed)
+{
+	(*failed)++;
+	return REPLAY_FAILED;
+}
+
+/* `alone`: one processor replays the trace, so that no slot is ever waited for. A constant where it is called. */
+__attribute__((always_inline)) static inline uint64_t
+replay_loop(const struct replay *replay, unsigned processor, uint64_t first, uint64_t count,
+	    bool alone)
 {
 	const struct trace_event *event = replay->trace->streams[processor].events + first;
 	const struct trace_event *end = event + count;
@@ -212,31 +221,36 @@ uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t
 	uint64_t failed = 0;
 
 	for (; event < end; event++) {
-		_Atomic(void *) *slot = &slots[event->slot];
-
 		if (event->kind == TRACE_ALLOC) {
 			void *block;
 
-			slot_claim(event, slot);
+			if (!alone)
+				slot_claim(event, &slots[event->slot]);
 			block = alloc(pool, event_type(event), event->bytes, tags[event->tag]);
-			if (__builtin_expect(block == NULL, 0)) {
-				failed++;
-				block = REPLAY_FAILED;
-			} else {
+			if (__builtin_expect(block == NULL, 0))
+				block = note_failure(&failed);
+			else
 				touch_block(block, event->touch);
-			}
-			atomic_store_explicit(slot, block, memory_order_release);
+			atomic_store_explicit(&slots[event->slot], block, memory_order_release);
 		} else if (event->kind == TRACE_FREE) {
-			void *block = slot_block(slot);
+			void *block = slot_block(&slots[event->slot]);
 
 			if (__builtin_expect(block != NULL, 1))
 				release(pool, block, tags[event->tag]);
-			atomic_store_explicit(slot, NULL, memory_order_release);
+			atomic_store_explicit(&slots[event->slot], NULL, memory_order_release);
 		} else {
 			change_irql(event);
 		}
 	}
 	return failed;
+}
+
+uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t first,
+		       uint64_t count)
+{
+	return replay->trace->processors == 1
+		       ? replay_loop(replay, processor, first, count, true)
+		       : replay_loop(replay, processor, first, count, false);
 }
 
 uint64_t replay_events_timed(const struct replay *replay, unsigned processor, uint64_t first,
