@@ -182,8 +182,8 @@ static void describe_range(const struct option_def *option, char *text, size_t b
 	case OPTION_TYPE_ENUM:
 		text[0] = '\0';
 		for (int i = 0; option->names[i] && used < bytes; i++)
-			used += (size_t)snprintf(text + used, bytes - used, "%s%s",
-						 i ? " or " : "", option->names[i]);
+			used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? " or " : "",
+						 option->names[i]);
 		break;
 	case OPTION_TYPE_TEXT:
 		snprintf(text, bytes, "at most %d characters", OPTION_TEXT_BYTES - 1);
@@ -197,8 +197,8 @@ static void describe_range(const struct option_def *option, char *text, size_t b
 	}
 }
 
-static const struct option_def *option_find(const struct option_def *table, const char *name, char *error,
-					size_t error_bytes)
+static const struct option_def *option_find(const struct option_def *table, const char *name,
+					    char *error, size_t error_bytes)
 {
 	const char *names[NAME_BYTES] = { NULL };
 	size_t count = 0;
@@ -277,7 +277,8 @@ int options_parse(const struct option_def *table, void *values, const char *text
 	return status;
 }
 
-static void format_value(const struct option_def *option, const char *member, char *text, size_t bytes)
+static void format_value(const struct option_def *option, const char *member, char *text,
+			 size_t bytes)
 {
 	switch (option->type) {
 	case OPTION_TYPE_BOOL:
@@ -301,7 +302,8 @@ static void format_value(const struct option_def *option, const char *member, ch
 	}
 }
 
-size_t options_format(const struct option_def *table, const void *values, char *text, size_t text_bytes)
+size_t options_format(const struct option_def *table, const void *values, char *text,
+		      size_t text_bytes)
 {
 	size_t used = 0;
 

@@ -20,15 +20,9 @@
 
 /* One line a backend. */
 const struct pool_backend *const builtin_backends[] = {
-	&null_backend,
-	&slub_backend,
-	&nt_pool_backend,
-	&magazine_backend,
-	&vmem_backend,
-	&tlsf_backend,
-	&segment_heap_backend,
-	&buddy_backend,
-	NULL,
+	&null_backend,         &slub_backend,  &nt_pool_backend,
+	&magazine_backend,     &vmem_backend,  &tlsf_backend,
+	&segment_heap_backend, &buddy_backend, NULL,
 };
 
 #define LIBRARY_PREFIX "malloc:"

@@ -14,10 +14,10 @@
 #include "bench/resident.h"
 #include "results/record_json.h"
 
-#define RESULT_FD 3      /* where the process writes its result */
-#define TRACE_FD 4       /* where it finds the trace's image */
-#define WATCH_MS 50      /* how often time and memory are looked at */
-#define LAST_WORDS 400
+#define RESULT_FD    3 /* where the process writes its result */
+#define TRACE_FD     4 /* where it finds the trace's image */
+#define WATCH_MS     50 /* how often time and memory are looked at */
+#define LAST_WORDS   400
 #define LAYOUT_BYTES 4096 /* most that the environment is lengthened by */
 
 struct buffer {
@@ -189,8 +189,8 @@ static void set_status(struct record *record, enum cell_status status, const cha
 		}
 	}
 	record->status = status;
-	snprintf(record->reason, sizeof(record->reason), "%s%s%.*s", what, length ? "; it said: " : "",
-		 (int)length, last_words);
+	snprintf(record->reason, sizeof(record->reason), "%s%s%.*s", what,
+		 length ? "; it said: " : "", (int)length, last_words);
 }
 
 static void judge(const struct child *child, enum verdict verdict, int status,
@@ -211,8 +211,7 @@ static void judge(const struct child *child, enum verdict verdict, int status,
 		snprintf(what, sizeof(what), "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
 		set_status(record, CELL_CRASHED, what, child->last_words);
 	} else {
-		snprintf(what, sizeof(what), "exit code %d without a result",
-			 WEXITSTATUS(status));
+		snprintf(what, sizeof(what), "exit code %d without a result", WEXITSTATUS(status));
 		set_status(record, CELL_CRASHED, what, child->last_words);
 	}
 }

@@ -71,8 +71,8 @@ static void print_options(const struct option_def *table)
 		       table->default_text[0] ? table->default_text : "''", table->help,
 		       table->unit, range);
 		for (int i = 0; table->names && table->names[i]; i++)
-			printf("%s%s", i ? " | " : "                       one of: ",
-			       table->names[i]);
+			printf("%s%s",
+			       i ? " | " : "                       one of: ", table->names[i]);
 		if (table->names)
 			printf("\n");
 	}
@@ -83,20 +83,26 @@ static json_t *options_json(const struct option_def *table)
 	json_t *array = json_array();
 
 	for (; table && table->name; table++)
-		json_array_append_new(array, json_pack("{ss ss ss ss so so}", "name", table->name,
-						       "default", table->default_text, "unit",
-						       table->unit, "help", table->help, "min",
-						       json_finite(table->min), "max",
-						       json_finite(table->max)));
+		json_array_append_new(array,
+				      json_pack("{ss ss ss ss so so}", "name", table->name,
+						"default", table->default_text, "unit", table->unit,
+						"help", table->help, "min", json_finite(table->min),
+						"max", json_finite(table->max)));
 	return array;
 }
 
 static void print_caps(uint32_t caps)
 {
 	static const char *const names[] = {
-		"native: every byte from its page sources", "page rules", "nonpaged stays resident",
-		"one lock by design",                       "tags",       "trim",
-		"walk",                                     "check",      "counters",
+		"native: every byte from its page sources",
+		"page rules",
+		"nonpaged stays resident",
+		"one lock by design",
+		"tags",
+		"trim",
+		"walk",
+		"check",
+		"counters",
 		"floor",
 	};
 

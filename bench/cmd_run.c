@@ -20,7 +20,9 @@ enum { KEY_QUICK = 0x2000, KEY_OUT, KEY_RESUME, KEY_NO_PLOTS, KEY_JSON };
 
 /* --quick: a first look in a minute or two; its record says what it was. */
 static const char *const quick_options[][2] = {
-	{ "repetitions", "6" }, { "events", "100000" }, { "threads", "1,2" },
+	{ "repetitions", "6" },
+	{ "events", "100000" },
+	{ "threads", "1,2" },
 };
 
 struct run_arguments {
@@ -76,8 +78,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option own_options[] = {
-	{ "quick", KEY_QUICK, NULL, 0, "A first look: fewer repetitions and events, one and two threads",
-	  1 },
+	{ "quick", KEY_QUICK, NULL, 0,
+	  "A first look: fewer repetitions and events, one and two threads", 1 },
 	{ "out", KEY_OUT, "DIR", 0, "Where the run goes (default results/runs/TIME-ID)", 1 },
 	{ "resume", KEY_RESUME, "DIR", 0, "Go on with a run that was cut off", 1 },
 	{ "no-plots", KEY_NO_PLOTS, NULL, 0, "Data only, no figures and no report", 1 },
@@ -92,9 +94,10 @@ static void build_options(struct argp_option *options)
 	int count = 0;
 
 	for (int i = 0; plan_option_table[i].name; i++)
-		options[count++] = (struct argp_option){ plan_option_table[i].name, KEY_PLAN + i,
-							 plan_option_table[i].argument, 0,
-							 plan_option_table[i].help, 0 };
+		options[count++] =
+			(struct argp_option){ plan_option_table[i].name,     KEY_PLAN + i,
+					      plan_option_table[i].argument, 0,
+					      plan_option_table[i].help,     0 };
 	for (int i = 0; own_options[i].name; i++)
 		options[count++] = own_options[i];
 	options[count] = (struct argp_option){ 0 };
@@ -174,7 +177,8 @@ static int show(const struct run_arguments *arguments, const char *directory)
 	report_path(&directory, NULL, path, sizeof(path));
 	if (error) {
 		fprintf(stderr,
-			"poolbench run: %s\n  the data is safe in %s; `poolbench report %s` draws it "
+			"poolbench run: %s\n  the data is safe in %s; `poolbench report %s` draws "
+			"it "
 			"later\n",
 			why, directory, directory);
 		return exit_code_of(error);
@@ -237,13 +241,18 @@ int cmd_run(int argc, char **argv)
 	const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Measures every backend under every workload in fresh interleaved processes, "
+		.doc = "Measures every backend under every workload in fresh interleaved "
+		       "processes, "
 		       "keeps every repetition, and draws the figures.\vExamples:\n"
 		       "  poolbench run --quick\n"
-		       "  poolbench run --backend nt-pool,jemalloc --workload irp-storm --threads 1,2\n"
-		       "  poolbench run --backend nt-pool:lookaside=off,./mine.so --workload mixed\n"
-		       "  poolbench run --backend nt-pool --page-size 4K,64K,2M --backing base,thp\n"
-		       "\nWithout lists: all built-in backends and malloc libraries, all workloads and "
+		       "  poolbench run --backend nt-pool,jemalloc --workload irp-storm --threads "
+		       "1,2\n"
+		       "  poolbench run --backend nt-pool:lookaside=off,./mine.so --workload "
+		       "mixed\n"
+		       "  poolbench run --backend nt-pool --page-size 4K,64K,2M --backing "
+		       "base,thp\n"
+		       "\nWithout lists: all built-in backends and malloc libraries, all workloads "
+		       "and "
 		       "the recording that poolbench ships.",
 	};
 	struct run_arguments arguments = { 0 };

@@ -323,8 +323,8 @@ static void record_end(struct measurement *m)
 {
 	struct record *record = &m->result->record;
 
-	record->wall_seconds =
-		(double)clock_read_ns(CLOCK_REALTIME) * 1e-9 - record->started_unix_seconds;
+	record->wall_seconds = (double)clock_read_ns(CLOCK_REALTIME) * 1e-9 -
+			       record->started_unix_seconds;
 	if (m->backend && (m->backend->ops->caps & POOL_CAP_NATIVE) && m->pages[POOL_NONPAGED]) {
 		struct page_source_stats stats;
 

@@ -17,13 +17,13 @@
 #include "bench/team.h"
 #include "bench/waste.h"
 
-#define EDGE_PARTS 24 /* checkpoints on the way up (prologue) and on the way down (drain) */
+#define EDGE_PARTS            24 /* checkpoints on the way up (prologue) and on the way down (drain) */
 #define FOOTPRINT_FLOOR_BYTES (1u << 20) /* Below this a ratio says nothing */
 
 struct memory_state {
 	struct measurement *m;
 	struct replay_sums *sums; /* [threads] */
-	struct tag_total *tags;   /* [trace tags] */
+	struct tag_total *tags; /* [trace tags] */
 	struct memory_point *points;
 	size_t count, capacity;
 	unsigned parts[TRACE_PHASES]; /* checkpoints of the prologue, of a lap, of the drain */
@@ -191,18 +191,17 @@ static void keep_peaks(const struct memory_state *state, double *metrics)
 		block > 0 ? 1 - ratio((double)at->live_bytes, (double)at->block_bytes, 1) : NAN;
 	metrics[METRIC_external_fragmentation] =
 		block > 0 ? 1 - ratio((double)at->block_bytes, at->committed_bytes, 1) : NAN;
-	metrics[METRIC_header_bytes_per_block] =
-		ratio(at->header_bytes, (double)at->live_blocks, 1);
-	metrics[METRIC_footprint_ratio] =
-		ratio(state->points[resident_peak].resident_bytes, (double)at->live_bytes,
-		      FOOTPRINT_FLOOR_BYTES);
+	metrics[METRIC_header_bytes_per_block] = ratio(at->header_bytes, (double)at->live_blocks,
+						       1);
+	metrics[METRIC_footprint_ratio] = ratio(state->points[resident_peak].resident_bytes,
+						(double)at->live_bytes, FOOTPRINT_FLOOR_BYTES);
 	metrics[METRIC_fragmentation_f1] = ratio(excess, (double)excess_points, 1);
 	metrics[METRIC_fragmentation_f2] =
 		ratio(at->resident_bytes, (double)at->live_bytes, FOOTPRINT_FLOOR_BYTES) - 1;
-	metrics[METRIC_fragmentation_f3] =
-		ratio(state->points[resident_peak].resident_bytes,
-		      (double)state->points[resident_peak].live_bytes, FOOTPRINT_FLOOR_BYTES) -
-		1;
+	metrics[METRIC_fragmentation_f3] = ratio(state->points[resident_peak].resident_bytes,
+						 (double)state->points[resident_peak].live_bytes,
+						 FOOTPRINT_FLOOR_BYTES) -
+					   1;
 	metrics[METRIC_fragmentation_f4] = metrics[METRIC_footprint_ratio] - 1;
 	metrics[METRIC_unusable_free_index] = ratio(unusable, (double)unusable_points, 1);
 }

@@ -9,7 +9,7 @@
 #include "workloads/random.h"
 #include "workloads/workload.h"
 
-#define FLOOR_BACKEND "null"
+#define FLOOR_BACKEND  "null"
 #define SHUFFLE_STREAM 0x504C414E /* keeps the order's randomness apart from the traces' */
 
 void cell_describe(const struct cell *cell, char *text, size_t bytes)
@@ -26,8 +26,8 @@ void cell_describe(const struct cell *cell, char *text, size_t bytes)
 static int add_cell(struct plan *plan, const char *backend, const char *workload, unsigned threads,
 		    size_t page_size, const char *backing, const char *skip)
 {
-	struct plan_cell *grown =
-		realloc(plan->cells, sizeof(*grown) * (plan->cell_count + (size_t)1));
+	struct plan_cell *grown = realloc(plan->cells,
+					  sizeof(*grown) * (plan->cell_count + (size_t)1));
 	struct plan_cell *cell;
 
 	if (!grown)
@@ -100,8 +100,7 @@ static int add_cells(struct plan *plan, const struct checked_backend *checked)
 			for (int b = 0; options->backends[b] && !error; b++)
 				if (!is_floor(options->backends[b]))
 					error = add_backend_cells(plan, options->backends[b],
-								  &checked[b], *workload,
-								  *threads);
+								  &checked[b], *workload, *threads);
 		}
 	}
 	return error;

@@ -135,7 +135,8 @@ static int set_word(const char *option, const char *value, const char *const *na
 /* ---- one function an option ---- */
 
 #define SETTER(name) \
-	static int name(struct plan_options *options, const char *value, char *why, size_t why_bytes)
+	static int name(struct plan_options *options, const char *value, char *why, \
+			size_t why_bytes)
 
 SETTER(set_backend)
 {
@@ -333,8 +334,10 @@ const struct plan_option plan_option_table[] = {
 	{ "paged-resident", "SIZE", "with --paging file: what stays resident", set_paged_resident },
 	{ "nonpaged-limit", "SIZE", "most that the nonpaged pool may commit", set_nonpaged_limit },
 	{ "paged-limit", "SIZE", "most that the paged pool may commit", set_paged_limit },
-	{ "memory-limit", "SIZE", "resident bytes at which a process is stopped", set_memory_limit },
-	{ "bind", "HOW", "threads to processors: compact, scatter, none, or a list 0,2-3", set_bind },
+	{ "memory-limit", "SIZE", "resident bytes at which a process is stopped",
+	  set_memory_limit },
+	{ "bind", "HOW", "threads to processors: compact, scatter, none, or a list 0,2-3",
+	  set_bind },
 	{ "timeout", "SECONDS", "after which a process is stopped", set_timeout },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -11,7 +11,7 @@
 #include "bench/irql.h"
 
 #define SPINS_BEFORE_YIELD 128
-#define CACHE_LINE 64u
+#define CACHE_LINE         64u
 
 const char *const touch_mode_names[TOUCH_MODES + 1] = { "trace", "none", "line", "all", NULL };
 
@@ -187,7 +187,8 @@ static inline void touch_block(void *block, uint32_t touch)
 {
 	volatile uint64_t *line = block;
 
-	for (uint32_t done = 0; done < touch; done += CACHE_LINE, line += CACHE_LINE / sizeof(*line))
+	for (uint32_t done = 0; done < touch;
+	     done += CACHE_LINE, line += CACHE_LINE / sizeof(*line))
 		*line = done;
 }
 
@@ -207,9 +208,10 @@ __attribute__((noinline, cold)) static void *note_failure(uint64_t *failed)
 }
 
 /* `alone`: one processor replays the trace, so that no slot is ever waited for. A constant where it is called. */
-__attribute__((always_inline)) static inline uint64_t
-replay_loop(const struct replay *replay, unsigned processor, uint64_t first, uint64_t count,
-	    bool alone)
+__attribute__((always_inline)) static inline uint64_t replay_loop(const struct replay *replay,
+								  unsigned processor,
+								  uint64_t first, uint64_t count,
+								  bool alone)
 {
 	const struct trace_event *event = replay->trace->streams[processor].events + first;
 	const struct trace_event *end = event + count;
@@ -248,9 +250,8 @@ replay_loop(const struct replay *replay, unsigned processor, uint64_t first, uin
 uint64_t replay_events(const struct replay *replay, unsigned processor, uint64_t first,
 		       uint64_t count)
 {
-	return replay->trace->processors == 1
-		       ? replay_loop(replay, processor, first, count, true)
-		       : replay_loop(replay, processor, first, count, false);
+	return replay->trace->processors == 1 ? replay_loop(replay, processor, first, count, true)
+					      : replay_loop(replay, processor, first, count, false);
 }
 
 uint64_t replay_events_timed(const struct replay *replay, unsigned processor, uint64_t first,

@@ -7,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define IMAGE_MAGIC 0x474D49454341u /* "ACEIMG" */
+#define IMAGE_MAGIC     0x474D49454341u /* "ACEIMG" */
 #define IMAGE_ALIGNMENT 64u
 
 /* Offsets are from the image's start; the struct itself is at offset 0. */
 struct image_head {
 	uint64_t magic, bytes;
-	struct trace trace;      /* its pointers are meaningless */
+	struct trace trace; /* its pointers are meaningless */
 	uint64_t streams_at, tags_at, order_at, origin_at, marks_at;
 };
 
@@ -132,8 +132,8 @@ static void image_relocate(char *base, const struct image_head *head, struct tra
 	*trace = head->trace;
 	trace->streams = (struct trace_stream *)(void *)(base + head->streams_at);
 	for (unsigned p = 0; p < trace->processors; p++)
-		trace->streams[p].events = (struct trace_event *)(void *)(base +
-			(uintptr_t)trace->streams[p].events);
+		trace->streams[p].events =
+			(struct trace_event *)(void *)(base + (uintptr_t)trace->streams[p].events);
 	trace->tag_table = (struct trace_tag *)(void *)(base + head->tags_at);
 	for (unsigned i = 0; i < trace->tags; i++)
 		trace->tag_table[i].name = base + (uintptr_t)trace->tag_table[i].name;

@@ -34,8 +34,8 @@ void waste_measure(const struct pool_backend *ops, struct pool *pool, struct mem
 	if (!ops->walk || ops->walk(pool, add_range, &sums) != 0)
 		return;
 	point->header_bytes = sums.header_bytes;
-	point->rounding_bytes =
-		sums.bytes[POOL_RANGE_USED] - sums.header_bytes - (double)point->live_bytes;
+	point->rounding_bytes = sums.bytes[POOL_RANGE_USED] - sums.header_bytes -
+				(double)point->live_bytes;
 	point->cached_bytes = sums.bytes[POOL_RANGE_CACHED];
 	point->free_bytes = sums.bytes[POOL_RANGE_FREE];
 	point->free_page_bytes = sums.bytes[POOL_RANGE_FREE_PAGES];

@@ -120,7 +120,7 @@ struct tally {
 /* What a run is limited to. */
 struct limits {
 	bool full;
-	bool threads;     /* only the checks that run more than one thread: what tsan has to see */
+	bool threads; /* only the checks that run more than one thread: what tsan has to see */
 	const char *only; /* a check's name, or NULL */
 	const char *expect; /* "CHECK/RULE", or NULL */
 };
@@ -263,8 +263,9 @@ static int check_coverage(const char *path)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: conformance [--full] [--threads] [--only CHECK] [--expect CHECK/RULE] "
-			"[--covers FILE] [SPEC...]\n");
+	fprintf(stderr,
+		"usage: conformance [--full] [--threads] [--only CHECK] [--expect CHECK/RULE] "
+		"[--covers FILE] [SPEC...]\n");
 	return 2;
 }
 

@@ -19,8 +19,8 @@
 #include "results/statistics.h"
 #include "workloads/workload.h"
 
-#define ROUNDS 41
-#define EVENTS 200000
+#define ROUNDS      41
+#define EVENTS      200000
 #define MAX_THREADS 2
 
 struct floor_state {
@@ -137,7 +137,9 @@ static void open_floor(struct floor_state *state, const char *workload, unsigned
 		error = backend_open("null", &backend, why, sizeof(why));
 	for (int type = 0; !error && type < POOL_TYPES; type++) {
 		const struct page_source_config pages = {
-			.type = (enum pool_type)type, .page_size = 4096, .node = -1,
+			.type = (enum pool_type)type,
+			.page_size = 4096,
+			.node = -1,
 		};
 
 		error = page_source_create(&pages, &config.pages[type], why, sizeof(why));
@@ -188,8 +190,8 @@ int main(int argc, char **argv)
 			double event_ns;
 			double ratio = measure_floor(workloads[w]->name, threads, &event_ns);
 
-			printf("%-18s %7u %12.2f %22.3f%s\n", workloads[w]->name, threads,
-			       event_ns, ratio, ratio > bound ? "  too slow" : "");
+			printf("%-18s %7u %12.2f %22.3f%s\n", workloads[w]->name, threads, event_ns,
+			       ratio, ratio > bound ? "  too slow" : "");
 			if (ratio > bound)
 				status = 1;
 		}

@@ -68,12 +68,18 @@ static void errors_name_the_option_and_the_remedy(void **state)
 	static const struct {
 		const char *text, *expect;
 	} cases[] = {
-		{ "dept=7", "did you mean 'depth'" },   { "depth=0", "1 to 256" },
-		{ "depth=257", "1 to 256" },            { "depth", "needs a value" },
-		{ "depth=x", "depth=x" },               { "span=9Q", "span=9Q" },
-		{ "fit=worst", "first or best" },       { "remote=nan", "remote=nan" },
-		{ "hardened=maybe", "on or off" },      { "remote=1e999", "0 to 1" },
-		{ "depth=-1", "depth=-1" },             { "span=99999999999999999999", "span=" },
+		{ "dept=7", "did you mean 'depth'" },
+		{ "depth=0", "1 to 256" },
+		{ "depth=257", "1 to 256" },
+		{ "depth", "needs a value" },
+		{ "depth=x", "depth=x" },
+		{ "span=9Q", "span=9Q" },
+		{ "fit=worst", "first or best" },
+		{ "remote=nan", "remote=nan" },
+		{ "hardened=maybe", "on or off" },
+		{ "remote=1e999", "0 to 1" },
+		{ "depth=-1", "depth=-1" },
+		{ "span=99999999999999999999", "span=" },
 	};
 
 	(void)state;
@@ -81,9 +87,9 @@ static void errors_name_the_option_and_the_remedy(void **state)
 		struct sample s;
 		char error[256] = "";
 
-		assert_int_equal(options_parse(sample_table, &s, cases[i].text, error,
-					       sizeof(error)),
-				 -EINVAL);
+		assert_int_equal(
+			options_parse(sample_table, &s, cases[i].text, error, sizeof(error)),
+			-EINVAL);
 		if (!strstr(error, cases[i].expect))
 			fail_msg("%s: '%s' lacks '%s'", cases[i].text, error, cases[i].expect);
 	}

@@ -62,8 +62,12 @@ static size_t book_block_bytes(struct pool *pool, const void *block)
 }
 
 static const struct pool_backend book_backend = {
-	.abi = POOL_ABI, .name = "book", .summary = "keeps the book", .alloc = book_alloc,
-	.free = book_free, .block_bytes = book_block_bytes,
+	.abi = POOL_ABI,
+	.name = "book",
+	.summary = "keeps the book",
+	.alloc = book_alloc,
+	.free = book_free,
+	.block_bytes = book_block_bytes,
 };
 
 /* ---- a trace whose frees are mostly remote ---- */
