@@ -80,6 +80,8 @@ static void note_block(const struct finding_block *block)
 	current->bytes = block->bytes;
 	current->tag = block->tag;
 	current->type = (int32_t)block->type;
+	for (; current->pasts < block->pasts && current->pasts < 2; current->pasts++)
+		current->past[current->pasts] = block->past[current->pasts];
 	current->arguments[1] = current->address;
 	current->arguments[2] = current->bytes;
 	current->arguments[3] = current->tag;
@@ -97,20 +99,33 @@ static void note_rule(const char *rule)
 	snprintf(current->rule, sizeof(current->rule), "%s", rule);
 }
 
-_Noreturn void finding_report(const char *rule, const struct finding_block *block,
-			      const char *format, ...)
+_Noreturn void finding_vreport(const char *rule, const struct finding_block *block,
+			       const char *format, va_list arguments)
 {
-	va_list arguments;
-
 	take();
-	va_start(arguments, format);
 	vsnprintf(current->text, sizeof(current->text), format, arguments);
-	va_end(arguments);
 	note_thread();
 	note_frames();
 	note_block(block);
 	note_rule(rule);
 	_exit(1);
+}
+
+_Noreturn void finding_report(const char *rule, const struct finding_block *block,
+			      const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	finding_vreport(rule, block, format, arguments);
+}
+
+void finding_add_leak(const struct finding_leak *leak)
+{
+	if (current && current->leak_tags < FINDING_LEAKS)
+		current->leaks[current->leak_tags] = *leak;
+	if (current)
+		current->leak_tags++;
 }
 
 _Noreturn void finding_stop_block(const char *rule, const struct pool_stop *stop,

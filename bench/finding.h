@@ -9,13 +9,38 @@
 
 #include <jansson.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "allocators/pool.h"
 
-#define FINDING_FRAMES 24
+#define FINDING_FRAMES      24
+#define FINDING_PAST_FRAMES 8
+#define FINDING_LEAKS       12
+
+/* Who called, as far as it was kept. */
+struct call_stack {
+	void *frame[FINDING_PAST_FRAMES]; /* innermost first */
+	uint32_t frames;
+};
+
+/* What is known of a block from before it was found: who allocated it, who freed it, where the other one is from. */
+struct finding_past {
+	char what[20]; /* "allocated", "freed before" */
+	char where[76]; /* in words, or "" */
+	struct call_stack stack;
+};
+
+struct finding_leak {
+	uint32_t tag;
+	uint64_t blocks, bytes;
+	uint64_t first_serial; /* of the oldest of them, as allocations are counted */
+	const void *first_block;
+	enum pool_type type; /* of the first one */
+	struct call_stack first; /* who allocated the oldest of them */
+};
 
 struct finding {
 	atomic_int taken;
@@ -27,6 +52,10 @@ struct finding {
 	uint64_t address, bytes;
 	uint32_t tag;
 	int32_t type; /* enum pool_type, or -1 */
+	struct finding_past past[2];
+	uint32_t pasts;
+	struct finding_leak leaks[FINDING_LEAKS]; /* most bytes first */
+	uint32_t leak_tags; /* all of them: those beyond the array are not told */
 	/* Who saw it. */
 	int32_t processor; /* -1: between stages */
 	int32_t irql;
@@ -45,6 +74,8 @@ struct finding_block {
 	size_t bytes;
 	uint32_t tag;
 	enum pool_type type;
+	const struct finding_past *past; /* what is known of it, or NULL; at most 2 */
+	unsigned pasts;
 };
 
 /* Memory for a finding that children share; NULL: out of memory. */
@@ -73,6 +104,12 @@ void finding_thread(int processor, const char *stage);
 _Noreturn void finding_report(const char *rule, const struct finding_block *block,
 			      const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+_Noreturn void finding_vreport(const char *rule, const struct finding_block *block,
+			       const char *format, va_list arguments);
+
+/* Adds a line to the finding that this thread is about to report. */
+void finding_add_leak(const struct finding_leak *leak);
+
 /* As above for a stop with arguments of its own; the rule follows from them, or is "stop". */
 _Noreturn void finding_stop(void *unused, const struct pool_stop *stop);
 
@@ -87,6 +124,8 @@ struct finding_context {
 	const char *repeat; /* the command that repeats it */
 	const char *trace; /* file of the reproducing trace, or NULL */
 	uint64_t trace_events, trace_events_before; /* after and before shrinking */
+	uint64_t rounds; /* until it was found; 0: not told */
+	double found_seconds;
 	const char *note; /* or NULL */
 };
 

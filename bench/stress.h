@@ -60,11 +60,15 @@ struct stress_round {
 
 /* One block as its slot knows it. Written by who fills the slot, read by who empties it. */
 struct stress_block {
-	char *at;
+	char *at; /* NULL: none */
 	size_t block_bytes;
 	uint32_t bytes, tag;
 	uint64_t serial;
 	enum pool_type type;
+	/* Where it was born: the stage, the event of which stream, on which processor. */
+	uint16_t stream, processor;
+	uint32_t event;
+	const char *stage;
 };
 
 enum { SLOT_EMPTY, SLOT_FULL, SLOT_REFUSED };
@@ -75,7 +79,8 @@ struct stress_slot {
 	struct stress_block block;
 };
 
-#define STRESS_SHARED 0xFFFFu /* in `owners`: filled by one processor and emptied by another */
+#define STRESS_LAP_NAME 12u
+#define STRESS_SHARED   0xFFFFu /* in `owners`: filled by one processor and emptied by another */
 
 /* A round under way, in its process. Counts are written by the threads. */
 struct stress_run {
@@ -94,18 +99,23 @@ struct stress_run {
 	bool recovering; /* the shortage is over: NULL has no excuse */
 	atomic_ullong met; /* allocations that got a block in this stage */
 	struct verifier *verifier; /* NULL: ops and pool are the backend's */
+	char (*lap_names)[STRESS_LAP_NAME]; /* [laps + 1]: blocks keep them */
 };
 
 /* ---- stress_block.c: one block's life ---- */
 
-/* All rules that hold for a block that alloc returned; fills it. `slot` is its number. */
-void stress_block_born(struct stress_run *run, struct stress_block *block, uint32_t slot);
+/* All rules that hold for a block that alloc returned; fills it. */
+void stress_block_born(struct stress_run *run, struct stress_block *block);
 /* Its contents, still there and its own; then other contents of a new serial number. */
 void stress_block_touch(struct stress_run *run, struct stress_block *block, uint64_t serial);
 /* What must still hold at its free; takes it out of the shadow. free is to be called next. */
 void stress_block_dies(struct stress_run *run, const struct stress_block *block);
 /* Asks the kernel whether a nonpaged block is in memory. Before its first touch. */
 void stress_block_resident(struct stress_run *run, const struct stress_block *block);
+
+/* A live block other than `except` with a byte in [address, address + bytes), or NULL. Looks through all slots. */
+const struct stress_block *stress_live_block(const struct stress_run *run, const void *address,
+					     size_t bytes, const struct stress_block *except);
 
 /* Whether the verifier keeps the block itself: the backend knows nothing of it. */
 static inline bool stress_is_special(const struct stress_run *run, const void *block)
@@ -135,11 +145,23 @@ size_t stress_committed(const struct stress_run *run);
 /* After everything was freed: impossible requests, trim, residue. */
 void stress_drained(struct stress_run *run);
 
-/* ---- stress_round.c: the round ---- */
+/* ---- stress_run.c: what a round stands on ---- */
 
-/* Plays a round to its end or a finding. In a process of its own. */
-void stress_round_play(const struct stress_round *round, const struct trace *trace,
-		       struct finding *finding);
+/* The slots, their owners, the shadow: after `round`, `trace` and `ops` are set. */
+void stress_make_tables(struct stress_run *run);
+void stress_free_tables(struct stress_run *run);
+void stress_open_sources(struct stress_run *run);
+/* 0 or create's error and `why`. */
+int stress_open_pool(struct stress_run *run, char *why, size_t why_bytes);
+/* Nothing may be left of a pool that is gone, or that could not be made. */
+void stress_close_sources(struct stress_run *run);
+
+/* ---- stress_failures.c: commits that fail one by one ---- */
+
+/* Create with its first commit refused, its second, ... until it has none left to refuse. */
+void stress_probe_creates(struct stress_run *run);
+/* A whole run in which commit `nth` of one source fails; false when there was none such. */
+bool stress_play_failure(struct stress_run *run, enum pool_type type, uint64_t nth);
 
 /*
  * Systematic failure: the trace once for every k, the k-th commit of one source failing, until a run had none
@@ -147,6 +169,12 @@ void stress_round_play(const struct stress_round *round, const struct trace *tra
  */
 void stress_systematic_play(const struct stress_round *round, const struct trace *trace,
 			    struct finding *finding);
+
+/* ---- stress_round.c: the round ---- */
+
+/* Plays a round to its end or a finding. In a process of its own. */
+void stress_round_play(const struct stress_round *round, const struct trace *trace,
+		       struct finding *finding);
 
 /* ---- stress_child.c ---- */
 

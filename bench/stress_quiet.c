@@ -95,7 +95,7 @@ static void check_used(struct stress_run *run, const struct pool_range *range,
 	if (!block)
 		finding_report("walk", NULL, "a used range at %p of block %p, which is not live",
 			       range->start, range->block);
-	what = (struct finding_block){ block->at, block->bytes, block->tag, block->type };
+	what = (struct finding_block){ block->at, block->bytes, block->tag, block->type, NULL, 0 };
 	if (block->at < start || block->at + block->bytes > start + range->bytes)
 		finding_report("walk", &what, "the used range of %zu bytes at %p does not hold it",
 			       range->bytes, range->start);

@@ -1,108 +1,12 @@
-/* A round: sources, pool, stages, and what is asked between them. */
+/* A round: its stages, and what is asked between them. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/irql_enforce.h"
-#include "bench/replay.h"
 #include "bench/stress.h"
 
-#define OWNER_NONE    0xFFFEu
 #define SPECIAL_EVERY 4u
-
-static void open_sources(struct stress_run *run)
-{
-	for (int type = 0; type < POOL_TYPES; type++) {
-		const struct page_source_config config = {
-			.type = (enum pool_type)type,
-			.page_size = run->round->page_size,
-			.backing = PAGE_BACKING_BASE,
-			.node = -1,
-		};
-		char why[256];
-
-		if (page_source_create(&config, &run->pages[type], why, sizeof(why)) != 0)
-			finding_report("harness", NULL, "no page source: %s", why);
-	}
-}
-
-/* 0 or create's error. */
-static int open_pool(struct stress_run *run, char *why, size_t why_bytes)
-{
-	const struct pool_config config = {
-		.page_size = run->round->page_size,
-		.processors = run->trace->processors,
-		.pages = { run->pages[POOL_NONPAGED], run->pages[POOL_PAGED] },
-		.seed = run->round->seed,
-		.stop = finding_stop,
-	};
-	int error = backend_create_pool(run->round->backend, &config, &run->pool, why, why_bytes);
-
-	for (int type = 0; type < POOL_TYPES && !error; type++) {
-		struct page_source_stats stats;
-
-		page_source_stats(run->pages[type], &stats);
-		run->base_bytes[type] = stats.committed_bytes;
-	}
-	return error;
-}
-
-/* Nothing may be left of a pool that is gone, or that could not be made. */
-static void close_sources(struct stress_run *run)
-{
-	for (int type = 0; type < POOL_TYPES; type++) {
-		struct page_source_stats stats;
-
-		page_source_stats(run->pages[type], &stats);
-		if (stats.committed_bytes || stats.reserved_bytes)
-			finding_report(
-				"leak", NULL,
-				"%zu bytes committed and %zu reserved are left in the %s source",
-				stats.committed_bytes, stats.reserved_bytes,
-				type == POOL_PAGED ? "paged" : "nonpaged");
-		page_source_destroy(run->pages[type]);
-	}
-}
-
-static int note_owner(void *arg, enum trace_phase phase, unsigned processor,
-		      const struct trace_event *event)
-{
-	struct stress_run *run = arg;
-	uint16_t *owner = &run->owners[event->slot];
-
-	(void)phase;
-	if (event->kind > TRACE_FREE)
-		return 0;
-	if (*owner == OWNER_NONE)
-		*owner = (uint16_t)processor;
-	else if (*owner != processor)
-		*owner = STRESS_SHARED;
-	return 0;
-}
-
-static void make_tables(struct stress_run *run)
-{
-	const size_t slots = (size_t)run->trace->slots + 1;
-
-	run->slots = table_map(slots * sizeof(*run->slots));
-	run->owners = table_map(slots * sizeof(*run->owners));
-	run->shadow = stress_has(run, POOL_CAP_FLOOR) ? NULL : shadow_create();
-	if (!run->slots || !run->owners || (!run->shadow && !stress_has(run, POOL_CAP_FLOOR)))
-		finding_report("harness", NULL, "out of memory");
-	for (size_t i = 0; i < slots; i++)
-		run->owners[i] = OWNER_NONE;
-	trace_walk(run->trace, note_owner, run);
-}
-
-static void free_tables(struct stress_run *run)
-{
-	const size_t slots = (size_t)run->trace->slots + 1;
-
-	table_unmap(run->slots, slots * sizeof(*run->slots));
-	table_unmap(run->owners, slots * sizeof(*run->owners));
-	shadow_destroy(run->shadow);
-}
 
 /* ---- shortage ---- */
 
@@ -188,10 +92,10 @@ static void judge_met(struct stress_run *run, const struct laps *laps, unsigned 
 static void play_laps(struct stress_run *run)
 {
 	struct laps laps = { 0, 0 };
-	char name[32];
 
 	for (unsigned lap = 1; lap <= run->round->laps; lap++) {
-		snprintf(name, sizeof(name), "lap %u", lap);
+		const char *name = run->lap_names[lap];
+
 		finding_thread(-1, name);
 		stress_stage(run, TRACE_BODY, lap, name);
 		stress_check(run);
@@ -213,13 +117,11 @@ static void play_laps(struct stress_run *run)
 static bool find_live(void *arg, const void *address, struct finding_block *block)
 {
 	struct stress_run *run = arg;
-	const uint32_t owner = shadow_owner(run->shadow, address);
-	const struct stress_block *live;
+	const struct stress_block *live = stress_live_block(run, address, 1, NULL);
 
-	if (!owner)
+	if (!live)
 		return false;
-	live = &run->slots[owner - 1].block;
-	*block = (struct finding_block){ live->at, live->bytes, live->tag, live->type };
+	*block = (struct finding_block){ live->at, live->bytes, live->tag, live->type, NULL, 0 };
 	return true;
 }
 
@@ -251,43 +153,9 @@ static void begin_irql(struct stress_run *run)
 
 	if (!(run->round->verify & VERIFIER_IRQL))
 		return;
-	error = irql_enforce_start(run->pages[POOL_PAGED], irql_enforce_means(),
-				   run->shadow ? find_live : NULL, run);
+	error = irql_enforce_start(run->pages[POOL_PAGED], irql_enforce_means(), find_live, run);
 	if (error)
 		finding_report("harness", NULL, "no IRQL enforcement: %s", strerror(-error));
-}
-
-/* ---- create under failure ---- */
-
-/* Whether it was refused because commit `nth` of one source failed; nothing may be left either way. */
-static bool probe_create(struct stress_run *run, enum pool_type type, uint64_t nth)
-{
-	const struct page_faults faults = { .fail_nth = nth };
-	struct page_source_stats stats;
-	char why[256];
-	int error;
-
-	open_sources(run);
-	page_source_set_faults(run->pages[type], &faults);
-	error = open_pool(run, why, sizeof(why));
-	page_source_stats(run->pages[type], &stats);
-	if (error && error != -ENOMEM)
-		finding_report("commit-failure", NULL, "create returned %s when commit %llu failed",
-			       strerror(-error), (unsigned long long)nth);
-	if (error && stats.failed_commits == 0)
-		finding_report("create", NULL, "%s, and no commit was refused", why);
-	if (!error)
-		run->ops->destroy(run->pool);
-	close_sources(run);
-	return stats.failed_commits > 0;
-}
-
-static void probe_creates(struct stress_run *run)
-{
-	finding_thread(-1, "create");
-	for (int type = 0; type < POOL_TYPES; type++)
-		for (uint64_t nth = 1; probe_create(run, (enum pool_type)type, nth); nth++)
-			;
 }
 
 /* ---- the round ---- */
@@ -327,54 +195,15 @@ static void play_pool(struct stress_run *run)
 	int error;
 
 	finding_thread(-1, "create");
-	open_sources(run);
-	error = open_pool(run, why, sizeof(why));
+	stress_open_sources(run);
+	error = stress_open_pool(run, why, sizeof(why));
 	if (error)
 		finding_report("create", NULL, "%s", why);
 	play_stages(run);
 	finding_thread(-1, "destroyed");
 	run->ops->destroy(run->pool);
 	verifier_destroy(run->verifier);
-	close_sources(run);
-}
-
-/* ---- systematic failure ---- */
-
-/* A run in which commit `nth` of one source fails; false when there was none such. */
-static bool play_failure(struct stress_run *run, enum pool_type type, uint64_t nth)
-{
-	const struct page_faults faults = { .fail_nth = nth };
-	struct page_source_stats stats;
-	char why[256];
-	int error;
-
-	finding_thread(-1, "create");
-	open_sources(run);
-	page_source_set_faults(run->pages[type], &faults);
-	error = open_pool(run, why, sizeof(why));
-	if (error && error != -ENOMEM)
-		finding_report("commit-failure", NULL, "create returned %s when commit %llu failed",
-			       strerror(-error), (unsigned long long)nth);
-	page_source_stats(run->pages[type], &stats);
-	if (error && stats.failed_commits == 0)
-		finding_report("create", NULL, "%s, and no commit was refused", why);
-	if (!error) {
-		finding_thread(-1, "prologue");
-		stress_stage(run, TRACE_PROLOGUE, 0, "prologue");
-		stress_check(run);
-		finding_thread(-1, "body");
-		stress_stage(run, TRACE_BODY, 0, "body");
-		stress_check(run);
-		stress_walk(run);
-		finding_thread(-1, "epilogue");
-		stress_stage(run, TRACE_EPILOGUE, 0, "epilogue");
-		page_source_stats(run->pages[type], &stats);
-		stress_drained(run);
-		run->ops->destroy(run->pool);
-	}
-	finding_thread(-1, "destroyed");
-	close_sources(run);
-	return stats.injected_failures > 0;
+	stress_close_sources(run);
 }
 
 /* ---- plays ---- */
@@ -389,40 +218,15 @@ void stress_round_play(const struct stress_round *round, const struct trace *tra
 		.finding = finding,
 	};
 
-	make_tables(&run);
+	stress_make_tables(&run);
 	run.one_failure = round->one_failure;
 	if (round->one_failure) {
-		play_failure(&run, round->fault_types & 1 ? POOL_NONPAGED : POOL_PAGED,
-			     round->faults.fail_nth);
+		stress_play_failure(&run, round->fault_types & 1 ? POOL_NONPAGED : POOL_PAGED,
+				    round->faults.fail_nth);
 	} else {
 		if (round->scenario == STRESS_FAILURES)
-			probe_creates(&run);
+			stress_probe_creates(&run);
 		play_pool(&run);
 	}
-	free_tables(&run);
-}
-
-void stress_systematic_play(const struct stress_round *round, const struct trace *trace,
-			    struct finding *finding)
-{
-	struct stress_run run = {
-		.round = round,
-		.trace = trace,
-		.ops = round->backend->ops,
-		.finding = finding,
-	};
-
-	run.one_failure = true;
-	make_tables(&run);
-	for (int type = 0; type < POOL_TYPES; type++) {
-		uint64_t nth = 1;
-
-		do {
-			atomic_store(&finding->fail_type, type);
-			atomic_store(&finding->fail_nth, nth);
-			atomic_fetch_add(&finding->failures, 1);
-		} while (play_failure(&run, (enum pool_type)type, nth++));
-		atomic_fetch_sub(&finding->failures, 1); /* the last had none to fail */
-	}
-	free_tables(&run);
+	stress_free_tables(&run);
 }

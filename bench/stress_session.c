@@ -28,6 +28,7 @@ struct outcome {
 	const char *verdict; /* "sound", "finding", "skipped", "missing", "inconclusive", "usage" */
 	char why[512];
 	uint64_t rounds, operations, failures;
+	uint64_t start_ns;
 	double seconds;
 	json_t *finding; /* or NULL */
 };
@@ -39,6 +40,11 @@ static uint64_t trace_events(const struct trace *trace)
 	for (int phase = 0; phase < TRACE_PHASES; phase++)
 		events += trace_phase_events(trace, (enum trace_phase)phase);
 	return events;
+}
+
+static double seconds_since(uint64_t start_ns)
+{
+	return (double)(clock_read_ns(CLOCK_MONOTONIC) - start_ns) * 1e-9;
 }
 
 /* ---- one finding ---- */
@@ -122,6 +128,8 @@ static void tell_finding(const struct stress_session *session, const struct stre
 		.seed = round->seed,
 		.repeat = repeat,
 		.trace_events_before = trace_events(trace),
+		.rounds = outcome->rounds,
+		.found_seconds = seconds_since(outcome->start_ns),
 	};
 
 	repeat_command(session, round, repeat, sizeof(repeat));
@@ -247,10 +255,10 @@ static void play_systematic(const struct stress_session *session, const struct b
 static void run_spec(const struct stress_session *session, struct finding *finding,
 		     struct outcome *outcome)
 {
-	const uint64_t start = clock_read_ns(CLOCK_MONOTONIC);
 	struct backend *backend;
 	int error = backend_open(outcome->spec, &backend, outcome->why, sizeof(outcome->why));
 
+	outcome->start_ns = clock_read_ns(CLOCK_MONOTONIC);
 	outcome->verdict = "sound";
 	if (error) {
 		outcome->verdict = error == -EINVAL ? "usage" : "missing";
@@ -260,7 +268,7 @@ static void run_spec(const struct stress_session *session, struct finding *findi
 		play_systematic(session, backend, finding, outcome);
 	else
 		play_rounds(session, backend, finding, outcome);
-	outcome->seconds = (double)(clock_read_ns(CLOCK_MONOTONIC) - start) * 1e-9;
+	outcome->seconds = seconds_since(outcome->start_ns);
 	backend_close(backend);
 }
 

@@ -70,7 +70,7 @@ static unsigned wait_slot(struct stress_slot *slot, bool empty)
 static void judge_null(const struct worker *worker, const struct stress_block *block)
 {
 	struct stress_run *run = worker->run;
-	const struct finding_block what = { NULL, block->bytes, block->tag, block->type };
+	const struct finding_block what = { NULL, block->bytes, block->tag, block->type, NULL, 0 };
 
 	if ((run->round->verify & VERIFIER_LOW_RESOURCES) && !run->recovering)
 		return;
@@ -86,7 +86,7 @@ static void judge_null(const struct worker *worker, const struct stress_block *b
 
 static _Noreturn void refused_again(const struct stress_block *block)
 {
-	const struct finding_block what = { NULL, block->bytes, block->tag, block->type };
+	const struct finding_block what = { NULL, block->bytes, block->tag, block->type, NULL, 0 };
 
 	finding_report("recovery", &what,
 		       "a request of %u bytes is refused again after one commit failed",
@@ -102,6 +102,10 @@ static void do_alloc(struct worker *worker, const struct trace_event *event)
 		.tag = run->trace->tag_table[event->tag].tag,
 		.type = event->flags & TRACE_PAGED ? POOL_PAGED : POOL_NONPAGED,
 		.serial = worker->serial,
+		.stream = (uint16_t)worker->stream,
+		.processor = (uint16_t)worker->processor,
+		.event = (uint32_t)(event - worker->events),
+		.stage = worker->stage,
 	};
 
 	worker->serial += TRACE_MAX_PROCESSORS;
@@ -120,10 +124,10 @@ static void do_alloc(struct worker *worker, const struct trace_event *event)
 		return;
 	}
 	atomic_fetch_add_explicit(&run->met, 1, memory_order_relaxed);
-	slot->block = block; /* before the shadow names it to others as an owner */
+	slot->block = block; /* before the shadow has it: who meets its bits looks for it here */
 	if (random_below(&worker->random, RESIDENT_EVERY) == 0)
 		stress_block_resident(run, &block);
-	stress_block_born(run, &slot->block, event->slot);
+	stress_block_born(run, &slot->block);
 	if (run->owners[event->slot] == worker->stream)
 		worker->recent[worker->recents++ % RECENT] = event->slot;
 	atomic_store_explicit(&slot->state, SLOT_FULL, memory_order_release);
@@ -135,8 +139,11 @@ static void do_free(struct worker *worker, const struct trace_event *event)
 	struct stress_slot *slot = &run->slots[event->slot];
 
 	if (wait_slot(slot, false) == SLOT_FULL) {
+		char *at = slot->block.at;
+
 		stress_block_dies(run, &slot->block);
-		run->ops->free(run->pool, slot->block.at, slot->block.tag);
+		slot->block.at = NULL;
+		run->ops->free(run->pool, at, slot->block.tag);
 	}
 	atomic_store_explicit(&slot->state, SLOT_EMPTY, memory_order_release);
 }

@@ -2,7 +2,9 @@
 #include "verifier.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,32 @@ static _Noreturn void stop(const char *rule, uint64_t second, uint64_t third, ui
 	finding_stop_block(rule, &detail, block);
 }
 
+/* ---- who called ---- */
+
+/* The caller of alloc or free and its callers; without tracking the caller alone, for a walk up takes a microsecond. */
+static __attribute__((noinline)) void capture(const struct verifier *verifier, void *caller,
+					      struct call_stack *stack)
+{
+	enum { OWN = 2 }; /* this function, and alloc or free */
+	void *frame[FINDING_PAST_FRAMES + OWN];
+	int frames = verifier->parts & VERIFIER_TRACKING
+			     ? backtrace(frame, FINDING_PAST_FRAMES + OWN)
+			     : 0;
+
+	stack->frames = 1;
+	stack->frame[0] = caller;
+	for (int i = OWN + 1; i < frames; i++)
+		stack->frame[stack->frames++] = frame[i];
+}
+
+static struct finding_past past_of(const char *what, const struct call_stack *stack)
+{
+	struct finding_past past = { .stack = *stack };
+
+	snprintf(past.what, sizeof(past.what), "%s", what);
+	return past;
+}
+
 /* ---- alloc ---- */
 
 static bool tag_is_printable(uint32_t tag)
@@ -64,7 +92,7 @@ static bool tag_is_printable(uint32_t tag)
 static void check_request(const struct verifier *verifier, enum pool_type type, size_t bytes,
 			  uint32_t tag)
 {
-	const struct finding_block what = { NULL, bytes, tag, type };
+	const struct finding_block what = { NULL, bytes, tag, type, NULL, 0 };
 
 	if (bytes == 0)
 		stop("zero-bytes", irql_current(), type, tag, &what, "asked for 0 bytes");
@@ -108,7 +136,6 @@ static void *verifier_alloc(struct pool *pool, enum pool_type type, size_t bytes
 	struct tracked_block tracked = {
 		.bytes = bytes,
 		.serial = number,
-		.site = __builtin_return_address(0),
 		.tag = tag,
 		.type = type,
 	};
@@ -117,6 +144,8 @@ static void *verifier_alloc(struct pool *pool, enum pool_type type, size_t bytes
 	if (is_refused(verifier, number, tag))
 		return NULL;
 	tracked.block = alloc_somewhere(verifier, number, type, bytes, tag);
+	if (tracked.block && verifier->table)
+		capture(verifier, __builtin_return_address(0), &tracked.allocated);
 	if (tracked.block && verifier->table &&
 	    verifier_table_add(verifier->table, &tracked) != 0) {
 		/* It could not be told from a foreign one later. */
@@ -133,40 +162,45 @@ static void *verifier_alloc(struct pool *pool, enum pool_type type, size_t bytes
 /* ---- free ---- */
 
 /* Takes the block out of the table, if it may be freed, with this tag and at this level. */
-static void check_free(struct verifier *verifier, const void *block, uint32_t tag, const void *site)
+static void check_free(struct verifier *verifier, const void *block, uint32_t tag,
+		       const struct call_stack *by)
 {
+	const uint64_t at = (uint64_t)(uintptr_t)block;
+	struct finding_block what = { block, 0, tag, POOL_NONPAGED, NULL, 0 };
+	struct finding_past past[2];
 	struct tracked_block tracked;
-	struct finding_block what = { block, 0, tag, POOL_NONPAGED };
+	const enum tracked_state state = verifier_table_remove(verifier->table, block, by,
+							       &tracked);
 
-	switch (verifier_table_remove(verifier->table, block, site, &tracked)) {
-	case TRACKED_NEVER:
-		stop("foreign-free", (uint64_t)(uintptr_t)block, tag, 0, &what,
-		     "no alloc returned this address");
-	case TRACKED_FREED:
-		what = (struct finding_block){ block, tracked.bytes, tracked.tag, tracked.type };
-		stop("double-free", (uint64_t)(uintptr_t)tracked.site, tracked.tag,
-		     (uint64_t)(uintptr_t)block, &what,
-		     "freed before, by the caller in argument 2");
-	case TRACKED_LIVE:
-		break;
+	if (state == TRACKED_NEVER)
+		stop("foreign-free", at, tag, 0, &what, "no alloc returned this address");
+	past[0] = past_of("allocated", &tracked.allocated);
+	what = (struct finding_block){ block, tracked.bytes, tracked.tag, tracked.type, past, 1 };
+	if (state == TRACKED_FREED) {
+		past[1] = past_of("freed before", &tracked.freed);
+		what.pasts = 2;
+		stop("double-free", (uint64_t)(uintptr_t)tracked.freed.frame[0], tracked.tag, at,
+		     &what, "freed before, by the caller in argument 2");
 	}
-	what = (struct finding_block){ block, tracked.bytes, tracked.tag, tracked.type };
 	if (tracked.tag != tag)
-		stop("wrong-tag", (uint64_t)(uintptr_t)block, tracked.tag, tag, &what,
+		stop("wrong-tag", at, tracked.tag, tag, &what,
 		     "allocated with the tag in argument 3, freed with that in argument 4");
 	if ((verifier->parts & VERIFIER_IRQL) && !irql_allows(tracked.type))
-		stop("irql-free", irql_current(), tracked.type, (uint64_t)(uintptr_t)block, &what,
+		stop("irql-free", irql_current(), tracked.type, at, &what,
 		     "paged pool was freed at DISPATCH_LEVEL");
 }
 
 static void verifier_free(struct pool *pool, void *block, uint32_t tag)
 {
 	struct verifier *verifier = verifier_of(pool);
+	struct call_stack by;
 
 	if (!block)
 		stop("foreign-free", 0, tag, 0, NULL, "NULL was freed");
-	if (verifier->table)
-		check_free(verifier, block, tag, __builtin_return_address(0));
+	if (verifier->table) {
+		capture(verifier, __builtin_return_address(0), &by);
+		check_free(verifier, block, tag, &by);
+	}
 	if (verifier_is_special(verifier, block))
 		special_pool_free(verifier->special, block, tag);
 	else
@@ -315,91 +349,32 @@ void verifier_set_low(struct verifier *verifier, const struct verifier_low *low)
 
 /* ---- leaks ---- */
 
-struct leak_list {
-	struct verifier_leak *leaks;
-	uint64_t *serials; /* of each leak's first block */
-	size_t count, room;
-};
-
-static struct verifier_leak *leak_of(struct leak_list *list, uint32_t tag)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (list->leaks[i].tag == tag)
-			return &list->leaks[i];
-	if (list->count == list->room) {
-		const size_t room = list->room ? 2 * list->room : 64;
-		struct verifier_leak *leaks = realloc(list->leaks, room * sizeof(*leaks));
-		uint64_t *serials;
-
-		if (leaks)
-			list->leaks = leaks;
-		serials = realloc(list->serials, room * sizeof(*serials));
-		if (serials)
-			list->serials = serials;
-		if (!leaks || !serials)
-			return NULL;
-		list->room = room;
-	}
-	list->leaks[list->count] = (struct verifier_leak){ .tag = tag };
-	list->serials[list->count] = UINT64_MAX;
-	return &list->leaks[list->count++];
-}
-
-static void add_leak(void *arg, const struct tracked_block *block)
-{
-	struct leak_list *list = arg;
-	struct verifier_leak *leak = leak_of(list, block->tag);
-	uint64_t *serial;
-
-	if (!leak)
-		return;
-	serial = &list->serials[leak - list->leaks];
-	leak->blocks++;
-	leak->bytes += block->bytes;
-	if (block->serial < *serial) {
-		*serial = block->serial;
-		leak->first_site = block->site;
-		leak->first_block = block->block;
-	}
-}
-
-static int most_bytes_first(const void *a, const void *b)
-{
-	const struct verifier_leak *left = a, *right = b;
-
-	return (left->bytes < right->bytes) - (left->bytes > right->bytes);
-}
-
 size_t verifier_leaks(struct verifier *verifier,
-		      void (*visit)(void *arg, const struct verifier_leak *leak), void *arg)
+		      void (*visit)(void *arg, const struct finding_leak *leak), void *arg)
 {
-	struct leak_list list = { NULL, NULL, 0, 0 };
-	size_t count;
-
-	if (!verifier->table)
-		return 0;
-	verifier_table_walk(verifier->table, add_leak, &list);
-	if (list.count)
-		qsort(list.leaks, list.count, sizeof(*list.leaks), most_bytes_first);
-	for (size_t i = 0; i < list.count && visit; i++)
-		visit(arg, &list.leaks[i]);
-	count = list.count;
-	free(list.leaks);
-	free(list.serials);
-	return count;
+	return verifier->table ? verifier_table_leaks(verifier->table, visit, arg) : 0;
 }
 
-static void report_leak(void *arg, const struct verifier_leak *leak)
+static void tell_leak(void *arg, const struct finding_leak *leak)
 {
-	const struct finding_block what = { leak->first_block, leak->bytes, leak->tag,
-					    POOL_NONPAGED };
+	struct finding_leak *worst = arg;
 
-	(void)arg;
-	stop("leaked-blocks", leak->blocks, leak->bytes, (uint64_t)(uintptr_t)leak->first_site,
-	     &what, "arguments: 0x62, blocks of this tag, bytes, the first one's caller");
+	if (!worst->blocks)
+		*worst = *leak;
+	finding_add_leak(leak);
 }
 
 void verifier_expect_nothing_live(struct verifier *verifier)
 {
-	verifier_leaks(verifier, report_leak, NULL);
+	struct finding_leak worst = { .blocks = 0 };
+	struct finding_past past;
+	struct finding_block what;
+
+	if (!verifier_leaks(verifier, tell_leak, &worst))
+		return;
+	past = past_of("allocated", &worst.first);
+	what = (struct finding_block){ worst.first_block, worst.bytes, worst.tag,
+				       worst.type,        &past,       1 };
+	stop("leaked-blocks", worst.blocks, worst.bytes, (uint64_t)(uintptr_t)worst.first.frame[0],
+	     &what, "arguments: 0x62, blocks of this tag, bytes, the first one's caller");
 }

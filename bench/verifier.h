@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "allocators/pool.h"
+#include "bench/finding.h"
 
 enum verifier_part {
 	VERIFIER_SPECIAL = 1 << 0,
@@ -74,19 +75,11 @@ bool verifier_is_special(const struct verifier *verifier, const void *block);
 /* Changes the plan of refusals. While all is quiet. */
 void verifier_set_low(struct verifier *verifier, const struct verifier_low *low);
 
-/* What is live, by tag. */
-struct verifier_leak {
-	uint32_t tag;
-	uint64_t blocks, bytes;
-	const void *first_site; /* who called alloc for the oldest of them */
-	const void *first_block;
-};
-
 /* Visits each tag that has live blocks, most bytes first; how many tags. Needs tracking (else 0). */
 size_t verifier_leaks(struct verifier *verifier,
-		      void (*visit)(void *arg, const struct verifier_leak *leak), void *arg);
+		      void (*visit)(void *arg, const struct finding_leak *leak), void *arg);
 
-/* Reports the leak of the most bytes (0xC4/0x62), if anything is live. Needs tracking. */
+/* Reports what is live by tag, as a leak (0xC4/0x62) of the tag with the most bytes. Needs tracking. */
 void verifier_expect_nothing_live(struct verifier *verifier);
 
 #endif

@@ -151,7 +151,7 @@ static bool find_freed(const struct shard *shard, const void *block, struct trac
 }
 
 enum tracked_state verifier_table_remove(struct verifier_table *table, const void *block,
-					 const void *site, struct tracked_block *out)
+					 const struct call_stack *by, struct tracked_block *out)
 {
 	struct shard *shard = shard_of(table, block);
 	enum tracked_state state = TRACKED_NEVER;
@@ -164,7 +164,7 @@ enum tracked_state verifier_table_remove(struct verifier_table *table, const voi
 		empty_place(shard, place);
 		freed = &shard->freed[shard->frees++ % FREED];
 		*freed = *out;
-		freed->site = site;
+		freed->freed = *by;
 		state = TRACKED_LIVE;
 	} else if (find_freed(shard, block, out)) {
 		state = TRACKED_FREED;

@@ -13,14 +13,15 @@
 #include <stdint.h>
 
 #include "allocators/pool.h"
+#include "bench/finding.h"
 
 struct tracked_block {
 	const void *block;
 	size_t bytes;
 	uint64_t serial; /* of allocations */
-	const void *site; /* who called alloc; of a freed one, who called free */
 	uint32_t tag;
 	enum pool_type type;
+	struct call_stack allocated, freed; /* by whom; freed: of one that is */
 };
 
 struct verifier_table;
@@ -34,14 +35,18 @@ int verifier_table_add(struct verifier_table *table, const struct tracked_block 
 enum tracked_state { TRACKED_LIVE, TRACKED_FREED, TRACKED_NEVER };
 
 /*
- * Takes a live block out, which is then remembered as freed by `site`, and tells what it was in *out; of one that
+ * Takes a live block out, which is then remembered as freed by `freed`, and tells what it was in *out; of one that
  * was freed lately, by whom. Any thread.
  */
 enum tracked_state verifier_table_remove(struct verifier_table *table, const void *block,
-					 const void *site, struct tracked_block *out);
+					 const struct call_stack *freed, struct tracked_block *out);
 
 /* Visits every live block; quiet. */
 void verifier_table_walk(struct verifier_table *table,
 			 void (*visit)(void *arg, const struct tracked_block *block), void *arg);
+
+/* verifier_leaks.c: visits each tag that has live blocks, most bytes first; how many tags. Quiet. */
+size_t verifier_table_leaks(struct verifier_table *table,
+			    void (*visit)(void *arg, const struct finding_leak *leak), void *arg);
 
 #endif

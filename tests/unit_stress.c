@@ -27,33 +27,57 @@ static void shadow_sees_every_overlap(void **state)
 
 	(void)state;
 	assert_non_null(shadow);
-	assert_int_equal(shadow_add(shadow, ground + 64, 100, 1), 0);
-	assert_int_equal(shadow_add(shadow, ground + 64 + 112, 16, 2), 0);
-	assert_int_equal(shadow_add(shadow, ground + 160, 8, 3), 1);
-	assert_int_equal(shadow_add(shadow, ground, 65, 4), 1);
+	assert_int_equal(shadow_add(shadow, ground + 64, 100), 0);
+	assert_int_equal(shadow_add(shadow, ground + 64 + 112, 16), 0);
+	assert_int_equal(shadow_add(shadow, ground + 160, 8), -EEXIST);
+	assert_int_equal(shadow_add(shadow, ground, 65), -EEXIST);
 	shadow_remove(shadow, ground + 64, 100);
-	assert_int_equal(shadow_owner(shadow, ground + 64), 0);
-	assert_int_equal(shadow_owner(shadow, ground + 176), 2);
+	assert_false(shadow_has(shadow, ground + 64));
+	assert_true(shadow_has(shadow, ground + 176));
+	assert_true(shadow_has(shadow, ground + 191));
+	assert_false(shadow_has(shadow, ground + 192));
 	shadow_destroy(shadow);
 }
 
-/* Whole pages are claimed by a word each: against parts of them, both ways round, and across a leaf's end. */
-static void shadow_knows_whole_pages(void **state)
+/* Every length at every place against a map of bytes, over the edges of words. */
+static void shadow_agrees_with_a_map(void **state)
+{
+	struct shadow *shadow = shadow_create();
+
+	(void)state;
+	assert_non_null(shadow);
+	for (size_t start = 960; start < 1100; start += 16) {
+		for (size_t bytes = 1; bytes < 2200; bytes += 13) {
+			const size_t first = start, end = start + (bytes + 15) / 16 * 16;
+
+			assert_int_equal(shadow_add(shadow, ground + start, bytes), 0);
+			for (size_t at = 0; at < 4096; at += 16)
+				assert_int_equal(shadow_has(shadow, ground + at),
+						 at >= first && at < end);
+			shadow_remove(shadow, ground + start, bytes);
+			assert_int_equal(shadow_add(shadow, ground, 4096), 0);
+			shadow_remove(shadow, ground, 4096);
+		}
+	}
+	shadow_destroy(shadow);
+}
+
+/* Blocks of pages against parts of them, both ways round, and across the end of what one table covers. */
+static void shadow_knows_large_blocks(void **state)
 {
 	struct shadow *shadow = shadow_create();
 	char *edge = ground + (1u << 30) - 2 * PAGE;
 
 	(void)state;
 	assert_non_null(shadow);
-	assert_int_equal(shadow_add(shadow, edge, 4 * PAGE + 100, 5), 0);
-	assert_int_equal(shadow_owner(shadow, edge + 3 * PAGE), 5);
-	assert_int_equal(shadow_owner(shadow, edge + 4 * PAGE + 96), 5);
-	assert_int_equal(shadow_owner(shadow, edge + 4 * PAGE + 112), 0);
-	assert_int_equal(shadow_add(shadow, edge + PAGE + 32, 16, 6), 5);
-	shadow_remove(shadow, edge + PAGE + 32, 16);
+	assert_int_equal(shadow_add(shadow, edge, 4 * PAGE + 100), 0);
+	assert_true(shadow_has(shadow, edge + 3 * PAGE));
+	assert_true(shadow_has(shadow, edge + 4 * PAGE + 96));
+	assert_false(shadow_has(shadow, edge + 4 * PAGE + 112));
+	assert_int_equal(shadow_add(shadow, edge + PAGE + 32, 16), -EEXIST);
 	shadow_remove(shadow, edge, 4 * PAGE + 100);
-	assert_int_equal(shadow_add(shadow, edge + PAGE + 32, 16, 7), 0);
-	assert_int_equal(shadow_add(shadow, edge, 4 * PAGE, 8), 7);
+	assert_int_equal(shadow_add(shadow, edge + PAGE + 32, 16), 0);
+	assert_int_equal(shadow_add(shadow, edge, 4 * PAGE), -EEXIST);
 	shadow_destroy(shadow);
 }
 
@@ -62,7 +86,6 @@ enum { CLAIMERS = 4, CLAIMS = 20000 };
 struct claimer {
 	struct shadow *shadow;
 	pthread_mutex_t *lock;
-	uint32_t owner;
 	unsigned refused;
 };
 
@@ -75,7 +98,7 @@ static void *claim_in_turn(void *arg)
 		const size_t bytes = i % 3 ? 48 : 2 * PAGE + 16;
 
 		pthread_mutex_lock(claimer->lock);
-		claimer->refused += shadow_add(claimer->shadow, ground, bytes, claimer->owner) != 0;
+		claimer->refused += shadow_add(claimer->shadow, ground, bytes) != 0;
 		shadow_remove(claimer->shadow, ground, bytes);
 		pthread_mutex_unlock(claimer->lock);
 	}
@@ -91,7 +114,7 @@ static void shadow_has_no_false_alarm(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < CLAIMERS; i++) {
-		claimers[i] = (struct claimer){ shadow, &lock, i + 1, 0 };
+		claimers[i] = (struct claimer){ shadow, &lock, 0 };
 		assert_int_equal(pthread_create(&threads[i], NULL, claim_in_turn, &claimers[i]), 0);
 	}
 	for (unsigned i = 0; i < CLAIMERS; i++) {
@@ -249,7 +272,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shadow_sees_every_overlap),
-		cmocka_unit_test(shadow_knows_whole_pages),
+		cmocka_unit_test(shadow_agrees_with_a_map),
+		cmocka_unit_test(shadow_knows_large_blocks),
 		cmocka_unit_test(shadow_has_no_false_alarm),
 		cmocka_unit_test(same_seed_same_round),
 		cmocka_unit_test(origin_comes_back),

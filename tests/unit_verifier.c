@@ -372,9 +372,9 @@ static void low_resources_keep_to_their_plan(void **state)
 	close_rig(&rig);
 }
 
-static void sum_leak(void *arg, const struct verifier_leak *leak)
+static void sum_leak(void *arg, const struct finding_leak *leak)
 {
-	struct verifier_leak *seen = arg;
+	struct finding_leak *seen = arg;
 
 	if (!seen->blocks)
 		*seen = *leak;
@@ -384,7 +384,7 @@ static void sum_leak(void *arg, const struct verifier_leak *leak)
 
 static void leaks_are_counted_by_tag(void **state)
 {
-	struct verifier_leak most = { 0 };
+	struct finding_leak most = { 0 };
 	struct rig rig = { .backend = NULL };
 	void *first, *second, *third;
 
@@ -398,7 +398,8 @@ static void leaks_are_counted_by_tag(void **state)
 	assert_int_equal(most.blocks, 2);
 	assert_int_equal(most.bytes, 300);
 	assert_ptr_equal(most.first_block, first);
-	assert_non_null(most.first_site);
+	assert_true(most.first.frames > 0);
+	assert_non_null(most.first.frame[0]);
 	give(&rig, first);
 	give(&rig, second);
 	rig.ops->free(rig.pool, third, OTHER);
