@@ -20,6 +20,8 @@
 #define MIX_TAGS      12u
 #define POPULATION    2048u
 #define SHORTAGE_OVER 2u /* times the room that is asked for */
+#define AVERAGE_MIXED 2000u /* bytes of a block, about */
+#define AVERAGE_PAGES 11000u
 
 enum sizes { SIZES_SMALL, SIZES_MIXED, SIZES_EDGES, SIZES_PAGES, SIZES_SWEEP, SIZES_KINDS };
 enum order { ORDER_RANDOM, ORDER_LIFO, ORDER_FIFO, ORDERS };
@@ -177,15 +179,17 @@ static void add_waves(struct mix *mix)
 		add_free(mix);
 }
 
-/* Asks for more than there is, in both pools, before anything goes back. */
+/* Asks for more than there is, in both pools, before anything goes back; in so many objects as there is room for. */
 static void add_shortage(struct mix *mix)
 {
-	const size_t wanted = SHORTAGE_OVER * mix->round->room_bytes;
-	const uint32_t average = mix->sizes == SIZES_PAGES ? 11000 : 2000;
-	uint32_t count = (uint32_t)(2 * wanted / average);
+	const size_t wanted = 2 * SHORTAGE_OVER * mix->round->room_bytes;
+	uint32_t count;
 
-	if (mix->sizes == SIZES_SMALL) /* would take too many to fill the room */
+	if (wanted > (size_t)POPULATION * AVERAGE_MIXED)
+		mix->sizes = SIZES_PAGES;
+	else if (mix->sizes == SIZES_SMALL) /* would take too many to fill the room */
 		mix->sizes = SIZES_MIXED;
+	count = (uint32_t)(wanted / (mix->sizes == SIZES_PAGES ? AVERAGE_PAGES : AVERAGE_MIXED));
 	if (count > POPULATION)
 		count = POPULATION;
 	for (uint32_t i = 0; i < count; i++)

@@ -11,9 +11,10 @@
 #include "workloads/random.h"
 #include "workloads/workload.h"
 
-#define LAPS       8u
-#define ORIGIN     "stress:"
-#define BACKEND_IS ",backend=" /* last, because a specification has commas of its own */
+#define LAPS          8u
+#define SHORTAGE_LAPS 6u
+#define ORIGIN        "stress:"
+#define BACKEND_IS    ",backend=" /* last, because a specification has commas of its own */
 
 const char *const stress_scenario_names[STRESS_SCENARIOS + 1] = {
 	"mix", "threads", "workloads", "shortage", "failures", "irql", NULL,
@@ -63,15 +64,17 @@ static size_t page_size_of(struct random *random)
 	return sizes[random_below(random, 8)];
 }
 
+/* From what a few small blocks need to what a design that takes megabytes at a time can begin with. */
 static void choose_shortage(struct stress_round *round, struct random *random)
 {
 	const size_t pages = 4 * round->page_size;
 
-	round->room_bytes = (size_t)random_between(random, 64, 768) << 10;
+	round->room_bytes = (size_t)random_between(random, 64, 128)
+			    << (10 + random_below(random, 7));
 	if (round->room_bytes < pages)
 		round->room_bytes = pages;
 	round->room_bytes &= ~(round->page_size - 1);
-	round->laps = 4;
+	round->laps = SHORTAGE_LAPS;
 }
 
 static void choose_faults(struct stress_round *round, struct random *random)
