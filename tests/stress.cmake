@@ -33,3 +33,15 @@ set_tests_properties(stress:cli PROPERTIES LABELS "stress;cli" TIMEOUT 200)
 add_test(NAME stress:planted-bugs COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/stress_soak.sh" $<TARGET_FILE:poolbench>
 	"${CMAKE_CURRENT_BINARY_DIR}/broken")
 set_tests_properties(stress:planted-bugs PROPERTIES LABELS soak TIMEOUT 7200)
+
+# The figure "verification costs at most 10 times": a quiet machine is needed.
+add_executable(perf_verify perf_verify.c)
+target_link_libraries(perf_verify PRIVATE poolbench_build poolbench_bench)
+add_test(NAME perf_verify COMMAND perf_verify 10)
+set_tests_properties(perf_verify PROPERTIES LABELS perf TIMEOUT 300)
+
+# The figure "under 50 ns a raise and lower with protection keys": skipped without them.
+add_executable(perf_irql perf_irql.c)
+target_link_libraries(perf_irql PRIVATE poolbench_build poolbench_bench)
+add_test(NAME perf_irql COMMAND perf_irql 50)
+set_tests_properties(perf_irql PROPERTIES LABELS perf TIMEOUT 120 SKIP_RETURN_CODE 77)

@@ -24,8 +24,8 @@ soak() {
 		"$poolbench" stress --json --no-shrink --out "$work" --seed "$seed" --backend "$broken/$plugin.so" \
 			>"$work/out" 2>"$work/err"
 		rule=$(sed -nE 's/^ +"rule": "(.*)",?$/\1/p' "$work/out")
-		seconds=$(sed -nE 's/^ +"elapsed_seconds": ([0-9.e-]+),?$/\1/p' "$work/out")
-		longest=$(awk -v a="$longest" -v b="${seconds:-0}" 'BEGIN { print a > b ? a : b }')
+		seconds=$(sed -nE 's/^ +"found_seconds": ([0-9.e-]+),?$/\1/p' "$work/out")
+		longest=$(awk -v a="$longest" -v b="${seconds:-0}" 'BEGIN { print (a > b ? a : b) }')
 		if [ -z "$rule" ]; then
 			missed="$missed $seed"
 		elif [[ "|$rules|" == *"|$rule|"* ]]; then
@@ -37,7 +37,7 @@ soak() {
 		fi
 	done
 	printf '%-26s %5d %5d %8.2f%s\n' "$plugin" "$found" "$named" "$longest" "${missed:+  missed:$missed}"
-	[ "$named" -eq "$seeds" ] && awk -v a="$longest" -v b="$most" 'BEGIN { exit a > b }'
+	[ "$named" -eq "$seeds" ] && awk -v a="$longest" -v b="$most" 'BEGIN { exit (a > b) }'
 }
 
 printf '%-26s %5s %5s %8s   (%s seeds each)\n' bug found named seconds "$seeds"
