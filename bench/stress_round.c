@@ -44,8 +44,7 @@ static void end_shortage(struct stress_run *run)
 
 struct laps {
 	size_t early_bytes; /* committed after the lap from which it should not grow any more */
-	uint64_t first_met,
-		learnt_met; /* allocations that the first lap got, and that after which it knows enough */
+	uint64_t learnt_met; /* allocations that the lap got after which a pool has learnt */
 };
 
 /* What learns (depths, magazines) may still grow in the first laps, and each processor needs its turn. */
@@ -77,31 +76,27 @@ static void judge_growth(struct stress_run *run, const struct laps *laps)
 }
 
 /*
- * The same shortage must leave room for about as much again, once everything was freed: at least half of what the
- * first lap got, while the pool learns (which sizes deserve a bucket of their own, how much a processor keeps), and
- * from then on three quarters of what the lap before that got.
+ * The same shortage must leave room for about as much again, once everything was freed. Not before a pool has learnt
+ * (which sizes deserve a bucket of their own, how much a processor keeps): with that it may hold far fewer blocks.
  */
 static void judge_met(struct stress_run *run, struct laps *laps, unsigned lap)
 {
-	const uint64_t met = atomic_load(&run->met);
-	const bool learning = lap <= early_lap(run) + 1;
-	const uint64_t before = learning ? laps->first_met : laps->learnt_met;
-	const uint64_t least = learning || run->trace->processors > 1 ? before / 2
-								      : before - before / 4;
+	const uint64_t met = atomic_load(&run->met), before = laps->learnt_met;
+	const uint64_t least = run->trace->processors == 1 ? before - before / 4 : before / 2;
+	const unsigned learnt = early_lap(run) + 1;
 
-	if (learning)
+	if (lap <= learnt)
 		laps->learnt_met = met;
-	if (run->round->scenario == STRESS_SHORTAGE && met < least)
+	else if (run->round->scenario == STRESS_SHORTAGE && met < least)
 		finding_report(
 			"recovery", NULL,
 			"under the same limit %llu requests were met in lap %u, %llu in lap %u",
-			(unsigned long long)before, learning ? 1 : early_lap(run) + 1,
-			(unsigned long long)met, lap);
+			(unsigned long long)before, learnt, (unsigned long long)met, lap);
 }
 
 static void play_laps(struct stress_run *run)
 {
-	struct laps laps = { 0, 0, 0 };
+	struct laps laps = { 0, 0 };
 
 	for (unsigned lap = 1; lap <= run->round->laps; lap++) {
 		const char *name = run->lap_names[lap];
@@ -109,10 +104,7 @@ static void play_laps(struct stress_run *run)
 		finding_thread(-1, name);
 		stress_stage(run, TRACE_BODY, lap, name);
 		stress_check(run);
-		if (lap == 1)
-			laps.first_met = atomic_load(&run->met);
-		else
-			judge_met(run, &laps, lap);
+		judge_met(run, &laps, lap);
 		if (lap == 1 || lap == run->round->laps)
 			stress_walk(run);
 		if (lap == early_lap(run))
