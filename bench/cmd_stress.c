@@ -35,7 +35,9 @@ static const struct argp_option stress_options[] = {
 	  "allocations; "
 	  "or systematic: every commit of every workload, one by one",
 	  0 },
-	{ "verify", 'v', "LIST", 0, "Verifier: special, tracking, irql, low-resources", 0 },
+	{ "verify", 'v', "LIST", 0,
+	  "Verifier: special (or special-overrun, special-underrun), tracking, irql, low-resources",
+	  0 },
 	{ "timeout", KEY_TIMEOUT, "S", 0, "Without progress for so long it is a hang (default: 5)",
 	  0 },
 	{ "replay", KEY_REPLAY, "FILE", 0, "Play a saved trace again", 0 },
@@ -128,8 +130,6 @@ static void check_workload(const char *spec, struct argp_state *state)
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
-	static const char *const verify_names[] = { "special", "tracking", "irql", "low-resources",
-						    NULL };
 	struct stress_arguments *arguments = state->input;
 	struct stress_session *session = &arguments->session;
 	char why[512];
@@ -163,7 +163,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			argp_error(state, "%s", why);
 		return 0;
 	case 'v':
-		session->plan.verify |= parse_bits("verify", text, verify_names, state);
+		session->plan.verify |= parse_bits("verify", text, verifier_part_names, state);
 		return 0;
 	case KEY_TIMEOUT:
 		session->timeout_seconds = (unsigned)parse_number("timeout", text, 1, 3600, state);

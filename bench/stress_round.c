@@ -134,7 +134,7 @@ static void begin_verifier(struct stress_run *run)
 		.ops = run->ops,
 		.pool = run->pool,
 		.parts = run->round->verify,
-		.guard = run->round->seed % 2 ? VERIFIER_GUARD_START : VERIFIER_GUARD_END,
+		.guard = verifier_guard_of(run->round->verify, run->round->seed),
 		.special_every = SPECIAL_EVERY,
 		.low = run->round->low,
 	};

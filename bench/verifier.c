@@ -28,6 +28,23 @@ struct verifier {
 	atomic_ullong allocations;
 };
 
+#define ANY_SPECIAL (VERIFIER_SPECIAL | VERIFIER_SPECIAL_OVERRUN | VERIFIER_SPECIAL_UNDERRUN)
+
+const char *const verifier_part_names[] = {
+	"special", "tracking", "irql", "low-resources", "special-overrun", "special-underrun", NULL,
+};
+
+enum verifier_guard verifier_guard_of(uint32_t parts, uint64_t seed)
+{
+	const uint32_t asked = parts & (VERIFIER_SPECIAL_OVERRUN | VERIFIER_SPECIAL_UNDERRUN);
+
+	if (asked == VERIFIER_SPECIAL_OVERRUN)
+		return VERIFIER_GUARD_END;
+	if (asked == VERIFIER_SPECIAL_UNDERRUN)
+		return VERIFIER_GUARD_START;
+	return seed % 2 ? VERIFIER_GUARD_START : VERIFIER_GUARD_END;
+}
+
 static struct verifier *verifier_of(struct pool *pool)
 {
 	return (struct verifier *)(void *)pool;
@@ -312,7 +329,7 @@ int verifier_create(const struct verifier_config *config, struct verifier **out)
 		verifier->table = verifier_table_create();
 		error = verifier->table ? 0 : -ENOMEM;
 	}
-	if (!error && (config->parts & VERIFIER_SPECIAL))
+	if (!error && (config->parts & ANY_SPECIAL))
 		error = special_pool_create(config->guard == VERIFIER_GUARD_START,
 					    &verifier->special);
 	if (error) {

@@ -29,11 +29,19 @@ enum verifier_part {
 	VERIFIER_SPECIAL = 1 << 0,
 	VERIFIER_TRACKING = 1 << 1,
 	VERIFIER_IRQL = 1 << 2,
-	VERIFIER_LOW_RESOURCES = 1 << 3
+	VERIFIER_LOW_RESOURCES = 1 << 3,
+	VERIFIER_SPECIAL_OVERRUN = 1 << 4, /* special pool, guarded at the end */
+	VERIFIER_SPECIAL_UNDERRUN = 1 << 5, /* guarded at the start */
+	VERIFIER_PARTS = (1 << 6) - 1
 };
+/* By bit: "special", "tracking", "irql", "low-resources", "special-overrun", "special-underrun", NULL. */
+extern const char *const verifier_part_names[];
 
 /* Which end of a special-pool block lies against a guard page. */
 enum verifier_guard { VERIFIER_GUARD_END, VERIFIER_GUARD_START };
+
+/* What the parts ask for; where they leave it open, or ask for both, one by the seed's parity. */
+enum verifier_guard verifier_guard_of(uint32_t parts, uint64_t seed);
 
 /* Driver Verifier's own: 600 allocations in 10000. */
 #define VERIFIER_LOW_PROBABILITY 0.06
