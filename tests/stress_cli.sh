@@ -59,6 +59,30 @@ expect 0 "sound" "$poolbench" stress --rounds 2 --scenario workloads --workload 
 	--faults probability=0.2,tag=Irp --backend "$broken/sound.so"
 expect 0 "skipped" "$poolbench" stress --scenario shortage --backend glibc
 
+expect 0 "sound" "$poolbench" stress --rounds 6 --verify special-overrun,tracking --backend "$broken/sound.so"
+expect 0 "sound" "$poolbench" stress --rounds 6 --verify special-underrun,tracking --backend "$broken/sound.so"
+
+# ---- what was found is kept: by later backends, when it is interrupted, when no file can be written ----
+expect 1 "^[^ ]*/sound.so: sound" "$poolbench" stress --no-shrink --rounds 6 \
+	--backend "$broken/crashes_in_create.so,$broken/sound.so"
+grep -q "^  rule      crash:" out && grep -q "^  where     create" out || {
+	echo "FAILED: a plugin that crashes in create:"
+	cat out
+	failed=$((failed + 1))
+}
+expect 1 "note +the trace could not be written" "$poolbench" stress --no-shrink --out nowhere --backend "$broken/overlap.so"
+"$poolbench" stress --json --no-shrink --seconds 300 --backend "$broken/overlap.so,$broken/sound.so" >kept 2>/dev/null &
+sleep 3
+kill -INT $!
+wait $!
+code=$?
+checks=$((checks + 1))
+[ "$code" -eq 1 ] && grep -q '"rule": "overlap"' kept && tail -n 1 kept | grep -q "^}" || {
+	echo "FAILED: interrupted, it kept:"
+	head -n 40 kept
+	failed=$((failed + 1))
+}
+
 # ---- bad input ----
 expect 2 "did you mean 'nt-pool'" "$poolbench" stress --backend nt-poo
 expect 2 "seed x" "$poolbench" stress --seed x
@@ -72,6 +96,13 @@ expect 3 "No such file" "$poolbench" stress --backend ./nowhere.so
 expect 3 "No such file" "$poolbench" stress --replay nowhere.pbt
 printf "%0200d\n" 0 >text.pbt
 expect 2 "not a trace file" "$poolbench" stress --replay text.pbt
+
+cp "$trace" later.pbt && printf '\011' | dd of=later.pbt bs=1 seek=8 conv=notrunc status=none
+expect 2 "version 9 of the format; this poolbench knows 1" "$poolbench" stress --replay later.pbt
+head -c 100 "$trace" >short.pbt
+expect 2 "short.pbt" "$poolbench" stress --replay short.pbt
+expect 2 "seed 1e3: wants a number" "$poolbench" stress --seed 1e3
+expect 2 "rounds 0" "$poolbench" stress --rounds 0
 
 echo "$checks checks, $failed failed"
 [ "$failed" -eq 0 ]
