@@ -19,7 +19,7 @@ struct stress_arguments {
 	const char *replay;
 };
 
-enum { KEY_ROUNDS = 256, KEY_SCENARIO, KEY_TIMEOUT, KEY_REPLAY, KEY_NO_SHRINK };
+enum { KEY_EVENTS = 256, KEY_ROUNDS, KEY_SCENARIO, KEY_TIMEOUT, KEY_REPLAY, KEY_NO_SHRINK };
 
 static const struct argp_option stress_options[] = {
 	{ "backend", 'b', "LIST", 0, "Backends (default: all built-in ones)", 0 },
@@ -27,6 +27,7 @@ static const struct argp_option stress_options[] = {
 	{ "seed", 's', "N", 0, "Seed of the first round; each has the next (default: 1)", 0 },
 	{ "threads", 'n', "N", 0, "Threads where there are many (default: 4)", 0 },
 	{ "workload", 'w', "SPEC", 0, "This workload instead of random operations", 0 },
+	{ "events", KEY_EVENTS, "N", 0, "Events of a lap (default: some thousands)", 0 },
 	{ "scenario", KEY_SCENARIO, "LIST", 0,
 	  "mix, threads, workloads, shortage, failures, irql (default: all in turn)", 0 },
 	{ "rounds", KEY_ROUNDS, "N", 0, "So many rounds instead of a time", 0 },
@@ -151,6 +152,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		check_workload(text, state);
 		session->plan.workload = text;
 		return 0;
+	case KEY_EVENTS:
+		session->plan.events = (uint64_t)parse_number("events", text, 100, 1e9, state);
+		return 0;
 	case KEY_SCENARIO:
 		session->plan.scenarios = parse_bits("scenario", text, stress_scenario_names,
 						     state);
@@ -199,6 +203,8 @@ static const struct argp stress_argp = {
 	       "  poolbench stress --backend nt-pool --faults systematic\n"
 	       "  poolbench stress --backend nt-pool --verify tracking,low-resources --faults "
 	       "probability=0.06,tag=Irp\n"
+	       "  poolbench stress --backend slub --workload irp-storm --events 1000000 --verify "
+	       "special\n"
 	       "  poolbench stress --replay stress-mine-overlap-7.pbt\n"
 	       "Exit codes: 0 sound; 1 a finding; 2 usage; 3 something needed is missing; 4 "
 	       "inconclusive.",

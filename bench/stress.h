@@ -55,6 +55,7 @@ struct stress_round {
 	uint32_t verify; /* enum verifier_part */
 	struct verifier_low low;
 	const char *workload; /* a spec; NULL: random operations */
+	uint64_t events; /* of a body; 0: some thousands */
 	bool events_small; /* a body just long enough to pass every kind of event: systematic failure */
 };
 
@@ -199,6 +200,7 @@ int stress_trace(const struct stress_round *round, struct trace **out, char *why
 struct stress_plan {
 	unsigned threads;
 	const char *workload;
+	uint64_t events;
 	uint32_t verify;
 	struct page_faults faults;
 	bool faults_given, systematic;
@@ -260,7 +262,7 @@ struct stress_session {
 /* Runs it, prints to stdout (or one JSON document), talks on stderr. An exit code. */
 int stress_session_run(const struct stress_session *session);
 
-/* Plays a saved trace; the first of `specs`, where there is one, instead of the backend that the file names. */
+/* stress_replay.c: plays a saved trace; the first of `specs`, where there is one, instead of the backend that the file names. */
 int stress_session_replay(const struct stress_session *session, const char *path);
 
 #endif

@@ -161,9 +161,10 @@ static void choose_temper(struct mix *mix)
 /* Waves: up to the population, some way down, up again; nothing at the end. */
 static void add_waves(struct mix *mix)
 {
+	const uint64_t events = mix->round->events ? mix->round->events : MIX_EVENTS;
 	uint32_t goal = mix->population;
 
-	for (uint32_t i = 0; i < MIX_EVENTS; i++) {
+	for (uint64_t i = 0; i < events; i++) {
 		const uint32_t up = mix->live < goal ? 650000 : 350000;
 
 		if (mix->live == goal && goal != mix->population)
@@ -225,15 +226,32 @@ out:
 	return error;
 }
 
+/* The workload's, for as many processors as wanted; of a recording of fewer, for as many as it has. */
+static int workload_for(const struct stress_round *round, uint64_t events, struct trace **out,
+			char *why, size_t why_bytes)
+{
+	int error = -ERANGE;
+
+	for (unsigned processors = round->processors; processors && error == -ERANGE; processors--)
+		error = workload_trace(round->workload, processors, events, round->seed, out, why,
+				       why_bytes);
+	if (!error)
+		why[0] = '\0'; /* of what was too many */
+	return error;
+}
+
 static int small_trace(const struct stress_round *round, struct trace **out, char *why,
 		       size_t why_bytes)
 {
-	const uint64_t most = round->events_small ? SMALL_MOST : LONG_MOST;
+	const uint64_t wanted = round->events         ? round->events
+				: round->events_small ? SMALL_EVENTS
+						      : MIX_EVENTS;
+	const uint64_t most = round->events         ? UINT64_MAX
+			      : round->events_small ? SMALL_MOST
+						    : LONG_MOST;
 	struct trace *whole;
 	uint64_t events = 0;
-	int error = workload_trace(round->workload, round->processors,
-				   round->events_small ? SMALL_EVENTS : MIX_EVENTS, round->seed,
-				   &whole, why, why_bytes);
+	int error = workload_for(round, wanted, &whole, why, why_bytes);
 
 	if (error)
 		return error;

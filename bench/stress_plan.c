@@ -108,6 +108,7 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 		.verify = plan->verify,
 		.low = plan->low,
 		.workload = plan->workload,
+		.events = plan->events,
 	};
 	struct random random;
 
