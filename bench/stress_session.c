@@ -8,6 +8,7 @@
 
 #include "bench/clock.h"
 #include "bench/cmd.h"
+#include "bench/irql_enforce.h"
 #include "bench/stress_outcome.h"
 
 static volatile sig_atomic_t interrupted;
@@ -147,6 +148,18 @@ static void run_spec(const struct stress_session *session, struct finding *findi
 	backend_close(backend);
 }
 
+/* Once, and not where it does not matter. */
+static void tell_means(const struct stress_session *session)
+{
+	const enum irql_means means = irql_enforce_means();
+
+	if (means != IRQL_BY_KEYS && !session->plan.systematic &&
+	    ((session->plan.scenarios >> STRESS_IRQL & 1) ||
+	     (session->plan.verify & VERIFIER_IRQL)))
+		fprintf(stderr, "poolbench stress: IRQL is enforced by %s\n",
+			irql_means_name(means));
+}
+
 int stress_session_run(const struct stress_session *session)
 {
 	const struct sigaction action = { .sa_handler = on_interrupt };
@@ -160,6 +173,7 @@ int stress_session_run(const struct stress_session *session)
 	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	tell_means(session);
 	for (const char *const *spec = session->specs; *spec && !interrupted; spec++) {
 		struct stress_outcome outcome = { .spec = *spec };
 
