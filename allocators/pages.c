@@ -19,6 +19,8 @@
  */
 #include "pages_internal.h"
 
+#include "poison.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -93,7 +95,10 @@ static void *source_reserve(struct page_source *head, size_t bytes, size_t align
 		return NULL;
 	pthread_mutex_lock(&source->account_lock);
 	source->stats.reserved_bytes += bytes;
+	if (index + pages > source->pages_reached)
+		source->pages_reached = index + pages;
 	pthread_mutex_unlock(&source->account_lock);
+	poison_close(head->base + (index << source->page_shift), bytes);
 	return head->base + (index << source->page_shift);
 }
 
@@ -198,8 +203,11 @@ static int source_commit(struct page_source *head, void *run, size_t bytes)
 	assert(!bitmap_any(source->committed, index, pages) && "commit of committed pages");
 	if (!commit_admit(source, bytes))
 		return -ENOMEM;
+	poison_open(run, bytes); /* a medium may fault pages in by touching them */
 	error = commit_grant(source, offset, bytes);
-	if (!error) {
+	if (error) {
+		poison_close(run, bytes);
+	} else {
 		const bool clean = bitmap_flip(source->committed, index, pages, true);
 
 		assert(clean && "two commits of the same pages at once");
@@ -220,6 +228,7 @@ static void source_decommit(struct page_source *head, void *run, size_t bytes)
 			    bytes >> source->page_shift, false);
 	assert(clean && "decommit of pages that are not committed");
 	(void)clean;
+	poison_close(run, bytes);
 	source->medium->decommit(source, offset, bytes);
 	pthread_mutex_lock(&source->account_lock);
 	source->stats.decommits++;
@@ -322,6 +331,7 @@ out:
 
 static void range_destroy(struct source *source)
 {
+	poison_open(source->head.base, source->pages_reached << source->page_shift);
 	source->medium->detach(source);
 	page_range_fini(&source->range);
 	page_table_unmap(source->committed, source->committed_map_bytes);

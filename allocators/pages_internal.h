@@ -76,6 +76,7 @@ struct source {
 	struct page_source_stats stats;
 	size_t pending_bytes; /* admitted under the limit, not yet granted by the kernel */
 	size_t limit_bytes;
+	size_t pages_reached; /* the highest page that was ever reserved, plus one */
 	struct page_faults faults;
 	uint64_t fault_calls; /* commits since the plan was set */
 };

@@ -38,6 +38,8 @@ const struct bugcheck_rule bugcheck_rules[] = {
 	{ "enter", VERIFIER, BUGCHECK_OWN + 11, "thread_enter failed" },
 	{ "commit-failure", VERIFIER, BUGCHECK_OWN + 12, "a refused commit was answered wrongly" },
 	{ "leak", VERIFIER, 0x62, "memory or addresses are left after destroy" },
+	{ "poison", SPECIAL, BUGCHECK_OWN + 17,
+	  "memory was touched that is somebody else's (address sanitizer's builds only)" },
 	{ "crash", KMODE_EXCEPTION_NOT_HANDLED, 0, "the backend crashed" },
 	{ "hang", DPC_WATCHDOG_VIOLATION, 0, "no progress" },
 	{ "stop", VERIFIER, BUGCHECK_OWN + 13, "the backend itself noticed corruption" },

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "allocators/poison.h"
 #include "bench/bugcheck.h"
 #include "bench/irql.h"
 
@@ -50,8 +51,6 @@ void finding_thread(int processor, const char *stage)
 /* Waits for ever where another thread was first: the process is about to end. */
 static void take(void)
 {
-	if (!current) /* a unit test, or a caller that forgot: say it and end all the same */
-		abort();
 	if (!atomic_exchange(&current->taken, 1))
 		return;
 	for (;;)
@@ -99,11 +98,23 @@ static void note_rule(const char *rule)
 	snprintf(current->rule, sizeof(current->rule), "%s", rule);
 }
 
+/* Where nobody asked for findings (a unit test, a fuzzer): says it, and ends in a way that is noticed. */
+static _Noreturn void report_to_nobody(const char *rule, const char *text)
+{
+	fprintf(stderr, "%s: %s\n", rule, text);
+	abort();
+}
+
 _Noreturn void finding_vreport(const char *rule, const struct finding_block *block,
 			       const char *format, va_list arguments)
 {
+	char text[sizeof(current->text)];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	if (!current)
+		report_to_nobody(rule, text);
 	take();
-	vsnprintf(current->text, sizeof(current->text), format, arguments);
+	memcpy(current->text, text, sizeof(text));
 	note_thread();
 	note_frames();
 	note_block(block);
@@ -131,6 +142,8 @@ void finding_add_leak(const struct finding_leak *leak)
 _Noreturn void finding_stop_block(const char *rule, const struct pool_stop *stop,
 				  const struct finding_block *block)
 {
+	if (!current)
+		report_to_nobody(rule, stop->text ? stop->text : "");
 	take();
 	snprintf(current->text, sizeof(current->text), "%s", stop->text ? stop->text : "");
 	note_thread();
@@ -186,6 +199,22 @@ static void on_crash(int number, siginfo_t *info, void *context)
 	_exit(1);
 }
 
+#ifdef POISONS
+/* What the sanitizer saw first: its whole report is on stderr, its first line becomes the finding's text. */
+static void on_sanitizer(const char *report)
+{
+	const char *what = strstr(report, "AddressSanitizer: ");
+
+	take();
+	snprintf(current->text, sizeof(current->text), "%.*s",
+		 what ? (int)strcspn(what, "\n") : 0, what ? what : "");
+	note_thread();
+	note_frames();
+	note_rule("poison");
+	_exit(1);
+}
+#endif
+
 /* The parent asks where a process that hangs is. */
 static void on_question(int number)
 {
@@ -209,6 +238,9 @@ void finding_install(struct finding *finding)
 	(void)backtrace(warm, 2); /* loads what it needs now, not inside a handler */
 	for (size_t i = 0; i < sizeof(crashes) / sizeof(*crashes); i++)
 		sigaction(crashes[i], &action, NULL);
+#ifdef POISONS
+	__asan_set_error_report_callback(on_sanitizer);
+#endif
 	action.sa_flags = 0;
 	action.sa_handler = on_question;
 	sigaction(SIGUSR1, &action, NULL);

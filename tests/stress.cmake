@@ -49,3 +49,15 @@ add_executable(perf_irql perf_irql.c)
 target_link_libraries(perf_irql PRIVATE poolbench_build poolbench_bench)
 add_test(NAME perf_irql COMMAND perf_irql 50)
 set_tests_properties(perf_irql PROPERTIES LABELS perf TIMEOUT 120 SKIP_RETURN_CODE 77)
+
+# What only an address sanitizer's build sees: the backend touches what it has handed out or given back.
+if(POOLBENCH_SANITIZE MATCHES "address")
+	foreach(name reads_decommitted scribbles writes_freed)
+		add_test(NAME poison:${name} COMMAND poolbench stress --no-shrink --out "${stress_directory}"
+			--backend "$<TARGET_FILE:broken_${name}>")
+		set_tests_properties(poison:${name} PROPERTIES LABELS "fast;stress;broken" TIMEOUT 60
+			PASS_REGULAR_EXPRESSION "\n  rule      poison:")
+	endforeach()
+	add_test(NAME poison:sound COMMAND poolbench stress --seconds 2)
+	set_tests_properties(poison:sound PROPERTIES LABELS "fast;stress" TIMEOUT 120)
+endif()

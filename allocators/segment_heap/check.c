@@ -39,7 +39,6 @@ static int check_chunk(struct audit *audit, const struct vs_subsegment *subsegme
 		       const struct vs_chunk *chunk, const struct vs_sizes *sizes)
 {
 	size_t page = ((uintptr_t)chunk - (uintptr_t)subsegment) / POOL_OS_PAGE;
-	unsigned kind = chunk->header.kind & ~1u;
 
 	if (sizes->page != page)
 		return audit_fail(audit, "chunk %p: %u pages from its subsegment, not %zu",
@@ -53,7 +52,9 @@ static int check_chunk(struct audit *audit, const struct vs_subsegment *subsegme
 					  "chunk %p: a big block that is not aligned, or of "
 					  "%u units and not %u",
 					  (const void *)chunk, chunk->units, sizes->units);
-	} else {
+	} else { /* only here is there a pool header: a big block's owner has written over it */
+		const unsigned kind = chunk->header.kind & ~1u;
+
 		if (chunk->header.index != sizes->units)
 			return audit_fail(audit, "chunk %p: its pool header says %u units, not %u",
 					  (const void *)chunk, chunk->header.index, sizes->units);
