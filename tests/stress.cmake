@@ -61,3 +61,14 @@ if(POOLBENCH_SANITIZE MATCHES "address")
 	add_test(NAME poison:sound COMMAND poolbench stress --seconds 2)
 	set_tests_properties(poison:sound PROPERTIES LABELS "fast;stress" TIMEOUT 120)
 endif()
+
+# The same backends under the thread sanitizer, which ends a round at its first data race.
+if(POOLBENCH_SANITIZE MATCHES "thread")
+	add_test(NAME races:race COMMAND poolbench stress --no-shrink --out "${stress_directory}" --scenario threads
+		--backend "$<TARGET_FILE:broken_race>")
+	set_tests_properties(races:race PROPERTIES LABELS "fast;stress;broken" TIMEOUT 60
+		ENVIRONMENT TSAN_OPTIONS=halt_on_error=1 PASS_REGULAR_EXPRESSION "ThreadSanitizer: data race")
+	add_test(NAME races:sound COMMAND poolbench stress --scenario threads --seconds 2)
+	set_tests_properties(races:sound PROPERTIES LABELS "fast;stress" TIMEOUT 180
+		ENVIRONMENT TSAN_OPTIONS=halt_on_error=1)
+endif()
