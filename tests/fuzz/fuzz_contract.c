@@ -25,7 +25,12 @@
 static struct backend *backends[SPECS_MOST];
 static unsigned backend_count;
 
-/* Native backends only: a malloc library shares its heap with the fuzzer. */
+/* Native backends that promise something: a malloc library shares its heap with the fuzzer. */
+static bool is_wanted(const struct backend *backend)
+{
+	return (backend->ops->caps & (POOL_CAP_NATIVE | POOL_CAP_FLOOR)) == POOL_CAP_NATIVE;
+}
+
 static void open_backends(void)
 {
 	FILE *file = fopen(CONFORMANCE_SPECS, "r");
@@ -39,7 +44,7 @@ static void open_backends(void)
 		if (line[0] == '#' || line[0] == '\0' ||
 		    backend_open(line, &backend, why, sizeof(why)) != 0)
 			continue;
-		if (backend->ops->caps & POOL_CAP_NATIVE)
+		if (is_wanted(backend))
 			backends[backend_count++] = backend;
 		else
 			backend_close(backend);
@@ -125,16 +130,16 @@ static void leave(struct player *player)
 
 /* ---- calls ---- */
 
-/* Small, around a page, pages, and up to 8 MiB. */
+/* Small, around a page, pages, and up to 1 MiB. */
 static uint32_t size_of(unsigned code)
 {
-	if (code < 128)
-		return code * 8 + 1;
-	if (code < 192)
-		return 1024 + (code - 128) * 65;
+	if (code < 144)
+		return code * 7 + 1;
 	if (code < 224)
-		return (code - 191) * POOL_OS_PAGE - 8 * (code % 3);
-	return (uint32_t)(code - 223) * ((uint32_t)256 << 10) - 16 * (code % 2);
+		return 1008 + (code - 144) * 53;
+	if (code < 252)
+		return (code - 223) * POOL_OS_PAGE - 8 * (code % 3);
+	return (uint32_t)(code - 251) * ((uint32_t)256 << 10) - 16 * (code % 2);
 }
 
 static void call_free(struct player *player, unsigned number)
