@@ -11,6 +11,9 @@ file(STRINGS "${planted_file}" planted REGEX "^[^#]")
 foreach(entry ${planted})
 	string(REGEX REPLACE " .*" "" name "${entry}")
 	string(REGEX REPLACE ".* " "" rule "${entry}")
+	if(POOLBENCH_SANITIZE MATCHES "address")
+		string(APPEND rule "|poison") # may see it first
+	endif()
 	add_test(NAME stress:finds-${name} COMMAND poolbench stress --no-shrink --out "${stress_directory}"
 		--backend "$<TARGET_FILE:broken_${name}>")
 	set_tests_properties(stress:finds-${name} PROPERTIES LABELS "stress;broken" TIMEOUT 60

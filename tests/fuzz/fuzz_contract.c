@@ -171,7 +171,7 @@ static void call_alloc(struct player *player, unsigned number, enum pool_type ty
 		return;
 	}
 	stress_block_resident(run, &slot->block);
-	stress_block_born(run, &slot->block, number);
+	stress_block_born(run, &slot->block);
 	atomic_store(&slot->state, SLOT_FULL);
 }
 
