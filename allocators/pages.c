@@ -172,6 +172,7 @@ static void commit_settle(struct source *source, size_t bytes, bool granted)
 	if (granted) {
 		stats->commits++;
 		stats->committed_bytes += bytes;
+		stats->committed_total_bytes += bytes;
 		if (stats->committed_bytes > stats->committed_peak_bytes)
 			stats->committed_peak_bytes = stats->committed_bytes;
 	} else {

@@ -147,6 +147,7 @@ struct page_source_stats {
 	size_t reserved_bytes;        /* handed out by reserve and not released */
 	size_t committed_bytes;       /* exact at any instant */
 	size_t committed_peak_bytes;
+	uint64_t committed_total_bytes; /* of all commits so far */
 	uint64_t commits, decommits;  /* calls that succeeded */
 	uint64_t failed_commits;      /* calls refused: limit, injection or kernel */
 	uint64_t injected_failures;   /* those of them that were injected */

@@ -111,7 +111,17 @@ struct pool_range {
 /* Returns 0 to go on; anything else ends the walk, which returns it. Must not call into the pool. */
 typedef int (*pool_visit)(void *arg, const struct pool_range *range);
 
-/* One of a backend's own counters: events since create(). `name` is lower_case, `help` one line; both static. */
+/*
+ * One of a backend's own counters: events since create(). `name` is lower_case, `help` one line; both static.
+ * A name that ends in _max is the most there ever was of something, no sum.
+ *
+ * What designs have in common has a common name, so that they can be compared line by line:
+ *     fast_allocs, fast_frees   served by what the processor (or the innermost layer) has at hand
+ *     refills                   times it had nothing and went to the layer below
+ *     splits, merges            blocks cut in two, neighbours made one
+ *     lock_acquisitions, lock_contentions   of any lock; those that had to wait
+ * A native backend does not count pages: whoever owns the page sources adds pages_taken and pages_returned.
+ */
 typedef void (*pool_counter_visit)(void *arg, const char *name, const char *help, uint64_t value);
 
 struct pool_backend {

@@ -16,6 +16,7 @@
 #include "malloc_library.h"
 #include "object.h"
 #include "options.h"
+#include "pages.h"
 #include "plugin.h"
 
 /* One line a backend. */
@@ -434,4 +435,31 @@ int backend_create_pool(const struct backend *backend, const struct pool_config 
 			 error == -ENOMEM ? "the page sources refused it memory: raise the limit"
 					  : strerror(-error));
 	return error;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Counters.
+ */
+
+void backend_counters(const struct pool_backend *ops, struct pool *pool,
+		      struct page_source *const pages[POOL_TYPES], pool_counter_visit visit,
+		      void *arg)
+{
+	uint64_t taken = 0, returned = 0;
+
+	if (!ops->counters)
+		return;
+	ops->counters(pool, visit, arg);
+	if (!(ops->caps & POOL_CAP_NATIVE))
+		return;
+	for (unsigned type = 0; type < POOL_TYPES; type++) {
+		struct page_source_stats stats;
+
+		page_source_stats(pages[type], &stats);
+		taken += stats.committed_total_bytes / pages[type]->page_size;
+		returned += (stats.committed_total_bytes - stats.committed_bytes) /
+			    pages[type]->page_size;
+	}
+	visit(arg, "pages_taken", "pool pages committed by the page sources", taken);
+	visit(arg, "pages_returned", "pool pages given back to them", returned);
 }

@@ -46,6 +46,13 @@ void backend_close(struct backend *backend);
 int backend_create_pool(const struct backend *backend, const struct pool_config *config,
 			struct pool **out, char *why, size_t why_bytes);
 
+/*
+ * A pool's counters: the backend's own, then what its page sources gave it and got back, in pool pages. None
+ * where the backend counts nothing. Quiescent. pool.h lists the names that designs have in common.
+ */
+void backend_counters(const struct pool_backend *ops, struct pool *pool,
+		      struct page_source *const pages[POOL_TYPES], pool_counter_visit visit, void *arg);
+
 /* Whether caps and hooks agree and the mandatory hooks are there: 0 or -ENOEXEC with a sentence. */
 int backend_validate(const struct pool_backend *ops, char *why, size_t why_bytes);
 

@@ -1,164 +1,12 @@
 /* buddy: what makes it the binary buddy system, each from Knowlton's and Knuth's rules and Linux's caches. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "allocators/backends.h"
 #include "allocators/buddy/buddy.h"
 #include "allocators/options.h"
+#include "pool_rig.h"
 #include "workloads/random.h"
-
-#define TAG   POOL_TAG('T', 'e', 's', 't')
-#define RANGE ((size_t)1 << 30)
-#define KIB   ((size_t)1 << 10)
-#define MIB   ((size_t)1 << 20)
-
-struct rig {
-	struct page_source *pages[POOL_TYPES];
-	struct pool *pool;
-	struct buddy_options options;
-	jmp_buf stopped;
-	struct pool_stop stop;
-	bool expects_stop;
-};
-
-static void rig_stop(void *arg, const struct pool_stop *stop)
-{
-	struct rig *rig = arg;
-
-	rig->stop = *stop;
-	if (!rig->expects_stop)
-		fail_msg("stop %#x/%#llx: %s", stop->code, (unsigned long long)stop->arguments[0],
-			 stop->text);
-	longjmp(rig->stopped, 1);
-}
-
-static void rig_up(struct rig *rig, size_t page_size, const char *options)
-{
-	struct pool_config config = {
-		.page_size = page_size, .processors = 2, .values = &rig->options, .stop = rig_stop
-	};
-	char error[256];
-
-	memset(rig, 0, sizeof(*rig));
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		struct page_source_config source = {
-			.type = type, .page_size = page_size, .range_bytes = RANGE, .node = -1
-		};
-
-		if (page_source_create(&source, &rig->pages[type], error, sizeof(error)) != 0)
-			fail_msg("%s", error);
-		config.pages[type] = rig->pages[type];
-	}
-	if (options_parse(buddy_backend.options, &rig->options, options, error, sizeof(error)))
-		fail_msg("%s", error);
-	config.stop_arg = rig;
-	assert_int_equal(buddy_backend.create(&config, &rig->pool), 0);
-	assert_int_equal(buddy_backend.thread_enter(rig->pool, 0), 0);
-}
-
-static struct page_source_stats rig_stats(const struct rig *rig, enum pool_type type)
-{
-	struct page_source_stats stats;
-
-	page_source_stats(rig->pages[type], &stats);
-	return stats;
-}
-
-static size_t rig_committed(const struct rig *rig, enum pool_type type)
-{
-	return rig_stats(rig, type).committed_bytes;
-}
-
-static void rig_check(struct rig *rig)
-{
-	char why[256] = "";
-
-	if (buddy_backend.check(rig->pool, why, sizeof(why)) != 0)
-		fail_msg("check: %s", why);
-}
-
-static void rig_down(struct rig *rig)
-{
-	rig_check(rig);
-	buddy_backend.thread_exit(rig->pool);
-	buddy_backend.destroy(rig->pool);
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		assert_int_equal(rig_committed(rig, type), 0);
-		assert_int_equal(rig_stats(rig, type).reserved_bytes, 0);
-		page_source_destroy(rig->pages[type]);
-	}
-}
-
-static void *take(struct rig *rig, enum pool_type type, size_t bytes)
-{
-	void *block = buddy_backend.alloc(rig->pool, type, bytes, TAG);
-
-	assert_non_null(block);
-	return block;
-}
-
-static void give(struct rig *rig, void *block)
-{
-	buddy_backend.free(rig->pool, block, TAG);
-}
-
-struct counter_query {
-	const char *name;
-	uint64_t value;
-	bool found;
-};
-
-static void counter_visit(void *arg, const char *name, const char *help, uint64_t value)
-{
-	struct counter_query *query = arg;
-
-	assert_true(strlen(help) > 0);
-	if (strcmp(name, query->name) == 0) {
-		query->value = value;
-		query->found = true;
-	}
-}
-
-static uint64_t counter(struct rig *rig, const char *name)
-{
-	struct counter_query query = { .name = name };
-
-	buddy_backend.counters(rig->pool, counter_visit, &query);
-	assert_true(query.found);
-	return query.value;
-}
-
-struct tally {
-	size_t bytes[POOL_TYPES][POOL_RANGE_KINDS];
-};
-
-static int tally_visit(void *arg, const struct pool_range *range)
-{
-	((struct tally *)arg)->bytes[range->type][range->kind] += range->bytes;
-	return 0;
-}
-
-static struct tally rig_walk(struct rig *rig)
-{
-	struct tally tally = { 0 };
-
-	assert_int_equal(buddy_backend.walk(rig->pool, tally_visit, &tally), 0);
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		size_t sum = 0;
-
-		for (unsigned kind = 0; kind < POOL_RANGE_KINDS; kind++)
-			sum += tally.bytes[type][kind];
-		assert_int_equal(sum, rig_committed(rig, type));
-	}
-	return tally;
-}
 
 static void shuffle(void **blocks, size_t count, struct random *random)
 {
@@ -179,9 +27,9 @@ static void a_block_is_the_next_power_of_two_aligned_to_itself(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, 4096, "");
+	rig_up(&rig, &buddy_backend, "");
 	for (size_t bytes = 1; bytes <= 2 * MIB; bytes += bytes < 9000 ? 1 : bytes / 97) {
-		char *block = take(&rig, POOL_NONPAGED, bytes);
+		char *block = take(&rig, bytes);
 		const size_t whole = buddy_backend.block_bytes(rig.pool, block);
 
 		memset(block, 0xA5, bytes);
@@ -211,12 +59,12 @@ static void waste_is_a_quarter_on_average_and_under_a_half(void **state)
 
 	(void)state;
 	random_seed(&random, 5);
-	rig_up(&rig, 4096, "pcp=off");
+	rig_up(&rig, &buddy_backend, "pcp=off");
 	for (int i = 0; i < COUNT; i++) {
 		const size_t bytes = random_between(&random, 2049, 4096);
 
 		asked += bytes;
-		blocks[i] = take(&rig, POOL_PAGED, bytes);
+		blocks[i] = take_of(&rig, POOL_PAGED, bytes);
 	}
 	used = rig_walk(&rig).bytes[POOL_PAGED][POOL_RANGE_USED];
 	assert_int_equal(used, COUNT * 4096u);
@@ -225,7 +73,7 @@ static void waste_is_a_quarter_on_average_and_under_a_half(void **state)
 		give(&rig, blocks[i]);
 	/* The worst case: a byte more than a power of two. */
 	for (int i = 0; i < COUNT; i++)
-		blocks[i] = take(&rig, POOL_PAGED, 1025);
+		blocks[i] = take_of(&rig, POOL_PAGED, 1025);
 	used = rig_walk(&rig).bytes[POOL_PAGED][POOL_RANGE_USED];
 	assert_in_range(used, 1025 * COUNT, 2 * 1025 * COUNT - 1);
 	rig_down(&rig);
@@ -240,12 +88,12 @@ static void a_split_an_order_and_a_merge_an_order(void **state)
 	void *block;
 
 	(void)state;
-	rig_up(&rig, 4096, "pcp=off,expand=4K");
-	block = take(&rig, POOL_PAGED, 32);
+	rig_up(&rig, &buddy_backend, "pcp=off,expand=4K");
+	block = take_of(&rig, POOL_PAGED, 32);
 	assert_int_equal(counter(&rig, "splits"), 15);
 	give(&rig, block);
 	assert_int_equal(counter(&rig, "merges"), 15);
-	assert_ptr_equal(take(&rig, POOL_PAGED, MIB), block);
+	assert_ptr_equal(take_of(&rig, POOL_PAGED, MIB), block);
 	assert_int_equal(counter(&rig, "spans_taken"), 1);
 	rig_down(&rig);
 }
@@ -258,9 +106,9 @@ static void only_buddies_merge(void **state)
 	uint64_t merges;
 
 	(void)state;
-	rig_up(&rig, 4096, "pcp=off");
+	rig_up(&rig, &buddy_backend, "pcp=off");
 	for (int i = 0; i < 4; i++)
-		blocks[i] = take(&rig, POOL_PAGED, 256);
+		blocks[i] = take_of(&rig, POOL_PAGED, 256);
 	for (int i = 1; i < 4; i++)
 		assert_ptr_equal(blocks[i], blocks[0] + 256 * i);
 	merges = counter(&rig, "merges");
@@ -269,7 +117,7 @@ static void only_buddies_merge(void **state)
 	assert_int_equal(counter(&rig, "merges"), merges);
 	give(&rig, blocks[0]);
 	assert_int_equal(counter(&rig, "merges"), merges + 1);
-	assert_ptr_equal(take(&rig, POOL_PAGED, 512), blocks[0]);
+	assert_ptr_equal(take_of(&rig, POOL_PAGED, 512), blocks[0]);
 	rig_down(&rig);
 }
 
@@ -288,9 +136,9 @@ static void all_freed_is_whole_spans_again(void **state)
 		uint64_t spans;
 
 		random_seed(&random, 7);
-		rig_up(&rig, 4096, options[i]);
+		rig_up(&rig, &buddy_backend, options[i]);
 		for (int j = 0; j < COUNT; j++)
-			blocks[j] = take(&rig, POOL_PAGED, random_between(&random, 1, 9000));
+			blocks[j] = take_of(&rig, POOL_PAGED, random_between(&random, 1, 9000));
 		rig_check(&rig);
 		rig_walk(&rig);
 		shuffle(blocks, COUNT, &random);
@@ -319,17 +167,17 @@ static void only_pages_that_blocks_reach_are_committed(void **state)
 	char *block;
 
 	(void)state;
-	rig_up(&rig, 4096, "pcp=off,expand=4K,retain=0");
-	give(&rig, take(&rig, POOL_PAGED, 1)); /* the spans' records are committed for good */
+	rig_up(&rig, &buddy_backend, "pcp=off,expand=4K,retain=0");
+	give(&rig, take_of(&rig, POOL_PAGED, 1)); /* the spans' records are committed for good */
 	base = rig_committed(&rig, POOL_PAGED);
-	block = take(&rig, POOL_PAGED, 1);
+	block = take_of(&rig, POOL_PAGED, 1);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED), base + map + 4096);
 	for (int i = 1; i < 128; i++)
-		take(&rig, POOL_PAGED, 32);
+		take_of(&rig, POOL_PAGED, 32);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED), base + map + 4096);
-	take(&rig, POOL_PAGED, 32);
+	take_of(&rig, POOL_PAGED, 32);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED), base + map + 8192);
-	take(&rig, POOL_PAGED, 256 * KIB);
+	take_of(&rig, POOL_PAGED, 256 * KIB);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED), base + map + 8192 + 256 * KIB);
 	give(&rig, block);
 	rig_down(&rig);
@@ -343,13 +191,13 @@ static void committed_memory_is_used_first(void **state)
 	size_t committed;
 
 	(void)state;
-	rig_up(&rig, 4096, "pcp=off,expand=4K");
-	large = take(&rig, POOL_PAGED, 256 * KIB);
-	small = take(&rig, POOL_PAGED, 4096);
+	rig_up(&rig, &buddy_backend, "pcp=off,expand=4K");
+	large = take_of(&rig, POOL_PAGED, 256 * KIB);
+	small = take_of(&rig, POOL_PAGED, 4096);
 	give(&rig, large);
 	committed = rig_committed(&rig, POOL_PAGED);
 	for (int i = 0; i < 64; i++)
-		take(&rig, POOL_PAGED, 4096);
+		take_of(&rig, POOL_PAGED, 4096);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED), committed);
 	give(&rig, small);
 	rig_down(&rig);
@@ -362,9 +210,9 @@ static void free_memory_above_retain_is_decommitted_to_its_half(void **state)
 	size_t full;
 
 	(void)state;
-	rig_up(&rig, 4096, "pcp=off,retain=1M");
+	rig_up(&rig, &buddy_backend, "pcp=off,retain=1M");
 	for (int i = 0; i < 512; i++)
-		blocks[i] = take(&rig, POOL_PAGED, 4096);
+		blocks[i] = take_of(&rig, POOL_PAGED, 4096);
 	full = rig_committed(&rig, POOL_PAGED);
 	for (int i = 0; i < 256; i++)
 		give(&rig, blocks[i]);
@@ -387,10 +235,10 @@ static void a_refused_commit_leaves_everything_in_order(void **state)
 	void *low, *high;
 
 	(void)state;
-	rig_up(&rig, 4096, "pcp=off,expand=4K");
+	rig_up(&rig, &buddy_backend, "pcp=off,expand=4K");
 	source = rig.pages[POOL_PAGED];
-	low = take(&rig, POOL_PAGED, 4 * KIB);
-	high = take(&rig, POOL_PAGED, 256 * KIB);
+	low = take_of(&rig, POOL_PAGED, 4 * KIB);
+	high = take_of(&rig, POOL_PAGED, 256 * KIB);
 	assert_ptr_equal(high, (char *)low + 256 * KIB);
 	give(&rig, low);
 	give(&rig, high);
@@ -401,8 +249,8 @@ static void a_refused_commit_leaves_everything_in_order(void **state)
 	rig_check(&rig);
 	rig_walk(&rig);
 	page_source_set_limit(source, 0);
-	give(&rig, take(&rig, POOL_PAGED, MIB));
-	give(&rig, take(&rig, POOL_PAGED, 3 * MIB));
+	give(&rig, take_of(&rig, POOL_PAGED, MIB));
+	give(&rig, take_of(&rig, POOL_PAGED, 3 * MIB));
 	rig_down(&rig);
 }
 
@@ -414,10 +262,10 @@ static void large_pool_pages_are_shared_by_small_blocks(void **state)
 	size_t committed;
 
 	(void)state;
-	rig_up(&rig, 64 * KIB, "pcp=off");
-	a = take(&rig, POOL_PAGED, 4096);
+	rig_up_sized(&rig, &buddy_backend, 64 * KIB, "pcp=off");
+	a = take_of(&rig, POOL_PAGED, 4096);
 	committed = rig_committed(&rig, POOL_PAGED);
-	b = take(&rig, POOL_PAGED, 32 * KIB);
+	b = take_of(&rig, POOL_PAGED, 32 * KIB);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED), committed);
 	assert_int_equal((uintptr_t)a / (64 * KIB), (uintptr_t)b / (64 * KIB));
 	give(&rig, a);
@@ -436,21 +284,21 @@ static void caches_meet_the_lock_once_a_batch(void **state)
 	uint64_t locks;
 
 	(void)state;
-	rig_up(&rig, 4096, "batch=16,high=64");
+	rig_up(&rig, &buddy_backend, "batch=16,high=64");
 	for (int i = 0; i < 64; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 200);
+		blocks[i] = take(&rig, 200);
 	buddy_backend.trim(rig.pool); /* what the last refill left over */
 	for (int i = 0; i < 64; i++)
 		give(&rig, blocks[i]);
 	locks = counter(&rig, "lock_acquisitions");
 	for (int round = 0; round < 100; round++) {
 		for (int i = 0; i < 64; i++)
-			blocks[i] = take(&rig, POOL_NONPAGED, 200);
+			blocks[i] = take(&rig, 200);
 		for (int i = 0; i < 64; i++)
 			give(&rig, blocks[i]);
 	}
 	assert_int_equal(counter(&rig, "lock_acquisitions"), locks);
-	assert_true(counter(&rig, "cache_hits") >= 6400);
+	assert_true(counter(&rig, "fast_allocs") >= 6400);
 	rig_down(&rig);
 }
 
@@ -460,9 +308,9 @@ static void a_full_cache_gives_its_oldest_batch_back(void **state)
 	void *blocks[65];
 
 	(void)state;
-	rig_up(&rig, 4096, "batch=16,high=64");
+	rig_up(&rig, &buddy_backend, "batch=16,high=64");
 	for (int i = 0; i < 65; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 512);
+		blocks[i] = take(&rig, 512);
 	buddy_backend.trim(rig.pool); /* what the last refill left over */
 	for (int i = 0; i < 65; i++)
 		give(&rig, blocks[i]);
@@ -471,7 +319,7 @@ static void a_full_cache_gives_its_oldest_batch_back(void **state)
 			 (64 - 16 + 1) * 512);
 	/* Newest first, down to the 17th that was freed. */
 	for (int i = 64; i >= 16; i--)
-		assert_ptr_equal(take(&rig, POOL_NONPAGED, 512), blocks[i]);
+		assert_ptr_equal(take(&rig, 512), blocks[i]);
 	rig_down(&rig);
 }
 
@@ -482,13 +330,13 @@ static void the_own_cache_is_no_loss_at_the_limit(void **state)
 	void *blocks[32];
 
 	(void)state;
-	rig_up(&rig, 4096, "expand=4K,high=64,cache=1M");
+	rig_up(&rig, &buddy_backend, "expand=4K,high=64,cache=1M");
 	for (int i = 0; i < 32; i++)
-		blocks[i] = take(&rig, POOL_PAGED, 2048);
+		blocks[i] = take_of(&rig, POOL_PAGED, 2048);
 	page_source_set_limit(rig.pages[POOL_PAGED], rig_committed(&rig, POOL_PAGED));
 	for (int i = 0; i < 32; i++)
 		give(&rig, blocks[i]);
-	assert_non_null(take(&rig, POOL_PAGED, 64 * KIB));
+	assert_non_null(take_of(&rig, POOL_PAGED, 64 * KIB));
 	rig_down(&rig);
 }
 
@@ -516,9 +364,9 @@ static void wrong_frees_are_noticed(void **state)
 		char *block, *other;
 		int local;
 
-		rig_up(&rig, 4096, options[i]);
-		block = take(&rig, POOL_PAGED, 1000);
-		other = take(&rig, POOL_PAGED, 1000);
+		rig_up(&rig, &buddy_backend, options[i]);
+		block = take_of(&rig, POOL_PAGED, 1000);
+		other = take_of(&rig, POOL_PAGED, 1000);
 		EXPECT_STOP(&rig, 0xC2, 0x99, give(&rig, block + 512));
 		EXPECT_STOP(&rig, 0xC2, 0x99, give(&rig, block + 8));
 		EXPECT_STOP(&rig, 0xC2, 0x99, give(&rig, &local));
@@ -535,7 +383,7 @@ static void sizes_must_be_powers_of_two(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, 4096, "");
+	rig_up(&rig, &buddy_backend, "");
 	for (int i = 0; i < 3; i++) {
 		struct pool_config config = { .page_size = 4096, .processors = 1 };
 		struct buddy_options values;

@@ -8,86 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pages_support.h"
-
-#include "allocators/backends.h"
 #include "allocators/magazine/magazine.h"
-#include "allocators/options.h"
+#include "pool_rig.h"
 #include "workloads/random.h"
 
 #define ROUNDS_512 60u /* magazine of 512 bytes: the largest with 32 KiB of objects */
-
-struct rig {
-	struct page_source *pages[POOL_TYPES];
-	const struct pool_backend *backend;
-	struct pool *pool;
-	jmp_buf stopped;
-	struct pool_stop stop;
-	bool expects_stop;
-};
-
-static void rig_stop(void *arg, const struct pool_stop *stop)
-{
-	struct rig *rig = arg;
-
-	rig->stop = *stop;
-	if (!rig->expects_stop)
-		fail_msg("stop %#x: %s", stop->code, stop->text);
-	longjmp(rig->stopped, 1);
-}
-
-static void rig_up(struct rig *rig, const struct pool_backend *backend, const char *options)
-{
-	struct pool_config config = { .page_size = 4 * KIB, .processors = 2, .seed = 1 };
-	void *values = calloc(1, backend->options_bytes);
-	char error[256];
-
-	memset(rig, 0, sizeof(*rig));
-	rig->backend = backend;
-	for (unsigned type = 0; type < POOL_TYPES; type++)
-		config.pages[type] = rig->pages[type] = open_source((struct page_source_config){
-			.type = type, .page_size = 4 * KIB, .range_bytes = GIB, .node = -1 });
-	if (options_parse(backend->options, values, options, error, sizeof(error)) != 0)
-		fail_msg("%s", error);
-	config.values = values;
-	config.stop = rig_stop;
-	config.stop_arg = rig;
-	assert_int_equal(backend->create(&config, &rig->pool), 0);
-	assert_int_equal(backend->thread_enter(rig->pool, 0), 0);
-	free(values);
-}
-
-static void rig_check(struct rig *rig)
-{
-	char why[256];
-
-	if (rig->backend->check(rig->pool, why, sizeof(why)) != 0)
-		fail_msg("%s", why);
-}
-
-static void rig_down(struct rig *rig)
-{
-	rig_check(rig);
-	rig->backend->thread_exit(rig->pool);
-	rig->backend->destroy(rig->pool);
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		assert_int_equal(stats_of(rig->pages[type]).reserved_bytes, 0);
-		page_source_destroy(rig->pages[type]);
-	}
-}
-
-static void *take(struct rig *rig, size_t bytes)
-{
-	void *block = rig->backend->alloc(rig->pool, POOL_NONPAGED, bytes, 0);
-
-	assert_non_null(block);
-	return block;
-}
-
-static void give(struct rig *rig, void *block)
-{
-	rig->backend->free(rig->pool, block, 0);
-}
 
 static struct slab_cache *cache_for(struct rig *rig, size_t bytes)
 {
@@ -184,10 +109,10 @@ static void full_magazines_cross_processors(void **state)
 		slab_allocations = cache->slab_allocations;
 		for (unsigned i = 0; i < COUNT; i++)
 			blocks[i] = take(&rig, 512);
-		assert_int_equal(rig.backend->thread_enter(rig.pool, 1), 0);
+		assert_int_equal(rig.ops->thread_enter(rig.pool, 1), 0);
 		for (unsigned i = 0; i < COUNT; i++)
 			give(&rig, blocks[i]);
-		assert_int_equal(rig.backend->thread_enter(rig.pool, 0), 0);
+		assert_int_equal(rig.ops->thread_enter(rig.pool, 0), 0);
 	}
 	assert_int_equal(cache->slab_frees, slab_frees);
 	assert_true(cache->slab_allocations - slab_allocations <= 2 * ROUNDS_512);
@@ -483,12 +408,12 @@ static void trim_leaves_nothing(void **state)
 			blocks[i] = take(&rig, random_between(&random, 1, 5000));
 		for (unsigned i = 0; i < COUNT; i++)
 			give(&rig, blocks[i]);
-		rig.backend->trim(rig.pool);
+		rig.ops->trim(rig.pool);
 		maps = page_map_committed(&rig.pool->maps[0]) +
 		       page_map_committed(&rig.pool->maps[1]);
-		assert_int_equal(stats_of(rig.pages[POOL_NONPAGED]).committed_bytes,
+		assert_int_equal(rig_committed(&rig, POOL_NONPAGED),
 				 rig.pool->own_bytes + maps + 2 * 4 * KIB);
-		assert_int_equal(stats_of(rig.pages[POOL_PAGED]).committed_bytes, 0);
+		assert_int_equal(rig_committed(&rig, POOL_PAGED), 0);
 		assert_true(maps <= 512 * KIB);
 		rig_down(&rig);
 	}
@@ -505,7 +430,7 @@ static void *storm(void *arg)
 {
 	enum { HELD = 300 };
 	struct worker *worker = arg;
-	const struct pool_backend *backend = worker->rig->backend;
+	const struct pool_backend *backend = worker->rig->ops;
 	struct random random;
 	void *held[HELD] = { NULL };
 
@@ -537,7 +462,7 @@ static void processors_do_not_disturb_each_other(void **state)
 
 	(void)state;
 	rig_up(&rig, &magazine_backend, "bucket=1K,depot=8K,interval=16,contention=0");
-	rig.backend->thread_exit(rig.pool);
+	rig.ops->thread_exit(rig.pool);
 	for (unsigned i = 0; i < 2; i++) {
 		workers[i] = (struct worker){ &rig, i };
 		assert_int_equal(pthread_create(&threads[i], NULL, storm, &workers[i]), 0);
@@ -545,7 +470,7 @@ static void processors_do_not_disturb_each_other(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	rig_check(&rig);
-	rig.backend->trim(rig.pool);
+	rig.ops->trim(rig.pool);
 	assert_int_equal(cache_for(&rig, 512)->out, 0);
 	rig_down(&rig);
 }

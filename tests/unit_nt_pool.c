@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nt_pool_rig.h"
+#include "allocators/nt_pool/nt_pool.h"
+#include "pool_rig.h"
 
 /* ---- placement ---- */
 
@@ -16,9 +17,9 @@ static void sizes_are_rounded_to_units_with_a_header(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, 4096, "slack=off");
+	rig_up(&rig, &nt_pool_backend, "slack=off");
 	for (size_t bytes = 1; bytes <= 3 * POOL_OS_PAGE; bytes++) {
-		void *block = take(&rig, POOL_NONPAGED, bytes);
+		void *block = take(&rig, bytes);
 		size_t whole = (bytes + 4095) / 4096 * 4096;
 		size_t expected = bytes <= 0xFE0 ? ((bytes + 0x1F) >> 4) * 16 : whole;
 		uint32_t tag = 0;
@@ -43,10 +44,10 @@ static void a_fresh_page_is_cut_from_the_front_then_from_the_back(void **state)
 	char *a, *b, *c;
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off");
-	a = take(&rig, POOL_NONPAGED, 100); /* 8 units */
-	b = take(&rig, POOL_NONPAGED, 200); /* 14 units */
-	c = take(&rig, POOL_NONPAGED, 300); /* 20 units */
+	rig_up(&rig, &nt_pool_backend, "lookaside=off");
+	a = take(&rig, 100); /* 8 units */
+	b = take(&rig, 200); /* 14 units */
+	c = take(&rig, 300); /* 20 units */
 	assert_int_equal(offset_of(a), 16);
 	assert_ptr_equal(b, (char *)page_of(a) + 4096 - 14 * 16 + 16);
 	assert_ptr_equal(c, (char *)page_of(a) + 4096 - 34 * 16 + 16);
@@ -60,7 +61,7 @@ static void a_fresh_page_is_cut_from_the_front_then_from_the_back(void **state)
 	/* The front is free again: it begins the page, so it is cut from its front. */
 	give(&rig, a);
 	give(&rig, c);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 500), a);
+	assert_ptr_equal(take(&rig, 500), a);
 	rig_down(&rig);
 }
 
@@ -70,10 +71,10 @@ static void a_remnant_of_one_unit_waits_for_its_neighbour(void **state)
 	void *full, *again;
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off");
-	full = take(&rig, POOL_NONPAGED, 0xFE0); /* 255 of 256 units */
+	rig_up(&rig, &nt_pool_backend, "lookaside=off");
+	full = take(&rig, 0xFE0); /* 255 of 256 units */
 	assert_int_equal(rig_walk(&rig).bytes[POOL_NONPAGED][POOL_RANGE_FREE], 16);
-	again = take(&rig, POOL_NONPAGED, 1);
+	again = take(&rig, 1);
 	assert_int_not_equal(page_of(full), page_of(again));
 	give(&rig, again);
 	give(&rig, full);
@@ -87,17 +88,17 @@ static void list_search_goes_upwards_and_prefers_what_was_freed_last(void **stat
 	void *blocks[6];
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off");
+	rig_up(&rig, &nt_pool_backend, "lookaside=off");
 	for (int i = 0; i < 6; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 240);
+		blocks[i] = take(&rig, 240);
 	give(&rig, blocks[1]);
 	give(&rig, blocks[3]);
 	/* Two free blocks of the same size that are no neighbours: last freed, first used. */
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 240), blocks[3]);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 240), blocks[1]);
+	assert_ptr_equal(take(&rig, 240), blocks[3]);
+	assert_ptr_equal(take(&rig, 240), blocks[1]);
 	/* A smaller request takes the next larger block's back, not the page's large rest. */
 	give(&rig, blocks[2]);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 100), (char *)blocks[2] + 8 * 16);
+	assert_ptr_equal(take(&rig, 100), (char *)blocks[2] + 8 * 16);
 	rig_down(&rig);
 }
 
@@ -110,12 +111,12 @@ static void a_page_of_mixed_frees_comes_back_whole(void **state)
 	size_t before;
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off,retain=0,expand=4K,slack=off");
+	rig_up(&rig, &nt_pool_backend, "lookaside=off,retain=0,expand=4K,slack=off");
 	before = rig_committed(&rig, POOL_PAGED);
 	srand(7);
 	for (int round = 0; round < 20; round++) {
 		for (int i = 0; i < 400; i++)
-			blocks[i] = take(&rig, POOL_PAGED, 1 + (size_t)rand() % 900);
+			blocks[i] = take_of(&rig, POOL_PAGED, 1 + (size_t)rand() % 900);
 		rig_check(&rig);
 		rig_walk(&rig);
 		for (int i = 399; i > 0; i--) {
@@ -143,16 +144,16 @@ static void blocks_never_merge_across_pages(void **state)
 		struct rig rig;
 		char *blocks[64], *largest;
 
-		rig_up(&rig, page_sizes[i], "lookaside=off,expand=256K");
+		rig_up_sized(&rig, &nt_pool_backend, page_sizes[i], "lookaside=off,expand=256K");
 		/* Two blocks a page; the second of each page is freed. */
 		for (int n = 0; n < 64; n++)
-			blocks[n] = take(&rig, POOL_NONPAGED, 2000);
+			blocks[n] = take(&rig, 2000);
 		for (int n = 0; n < 64; n++)
 			if (n % 2)
 				give(&rig, blocks[n]);
 		rig_check(&rig);
 		/* What is free lies page by page, yet nothing larger can be had from it. */
-		largest = take(&rig, POOL_NONPAGED, 2100);
+		largest = take(&rig, 2100);
 		for (int n = 0; n < 64; n += 2)
 			assert_int_not_equal(page_of(largest), page_of(blocks[n]));
 		assert_true(offset_of(largest) + 2100 <= 4096);
@@ -173,9 +174,9 @@ static void lookaside_starts_with_depth_four(void **state)
 	void *blocks[8];
 
 	(void)state;
-	rig_up(&rig, 4096, "");
+	rig_up(&rig, &nt_pool_backend, "");
 	for (int i = 0; i < 8; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 100);
+		blocks[i] = take(&rig, 100);
 	assert_int_equal(counter(&rig, "lookaside_misses"), 8);
 	for (int i = 0; i < 8; i++)
 		give(&rig, blocks[i]);
@@ -183,7 +184,7 @@ static void lookaside_starts_with_depth_four(void **state)
 	assert_int_equal(rig_walk(&rig).bytes[POOL_NONPAGED][POOL_RANGE_CACHED], 4 * 8 * 16);
 	/* Last in, first out. */
 	for (int i = 3; i >= 0; i--)
-		assert_ptr_equal(take(&rig, POOL_NONPAGED, 97), blocks[i]);
+		assert_ptr_equal(take(&rig, 97), blocks[i]);
 	assert_int_equal(counter(&rig, "lookaside_hits"), 4);
 	rig_down(&rig);
 }
@@ -199,11 +200,11 @@ static void lookaside_depth_grows_under_misses_up_to_its_maximum_and_falls_when_
 		char options[64];
 
 		snprintf(options, sizeof(options), "interval=1024,depth=%u", maxima[m]);
-		rig_up(&rig, 4096, options);
+		rig_up(&rig, &nt_pool_backend, options);
 		assert_int_equal(list_depth(&rig, 64), maxima[m] < 4 ? maxima[m] : 4);
 		for (int round = 0; round < 100; round++) {
 			for (int i = 0; i < 600; i++)
-				blocks[i] = take(&rig, POOL_NONPAGED, 64);
+				blocks[i] = take(&rig, 64);
 			for (int i = 0; i < 600; i++)
 				give(&rig, blocks[i]);
 			assert_true(list_depth(&rig, 64) <= maxima[m]);
@@ -211,7 +212,7 @@ static void lookaside_depth_grows_under_misses_up_to_its_maximum_and_falls_when_
 		assert_int_equal(list_depth(&rig, 64), maxima[m]);
 		/* Another size keeps the tuning going; this one is idle. */
 		for (int i = 0; i < 100 * 1024; i++)
-			give(&rig, take(&rig, POOL_NONPAGED, 128));
+			give(&rig, take(&rig, 128));
 		assert_int_equal(list_depth(&rig, 64), maxima[m] < 4 ? maxima[m] : 4);
 		if (maxima[m] > 4)
 			assert_true(counter(&rig, "depth_changes") > 0);
@@ -225,10 +226,10 @@ static void lookaside_tuning_can_be_off(void **state)
 	static void *blocks[600];
 
 	(void)state;
-	rig_up(&rig, 4096, "interval=64,tuning=off");
+	rig_up(&rig, &nt_pool_backend, "interval=64,tuning=off");
 	for (int round = 0; round < 20; round++) {
 		for (int i = 0; i < 600; i++)
-			blocks[i] = take(&rig, POOL_NONPAGED, 64);
+			blocks[i] = take(&rig, 64);
 		for (int i = 0; i < 600; i++)
 			give(&rig, blocks[i]);
 	}
@@ -244,10 +245,10 @@ static void lookaside_serves_up_to_32_units_and_the_io_lists_irps_beyond(void **
 	void *block;
 
 	(void)state;
-	rig_up(&rig, 4096, "");
-	give(&rig, take(&rig, POOL_PAGED, 0x1F0));
+	rig_up(&rig, &nt_pool_backend, "");
+	give(&rig, take_of(&rig, POOL_PAGED, 0x1F0));
 	assert_int_equal(counter(&rig, "descriptor_frees"), 0);
-	give(&rig, take(&rig, POOL_PAGED, 0x1F1));
+	give(&rig, take_of(&rig, POOL_PAGED, 0x1F1));
 	assert_int_equal(counter(&rig, "descriptor_frees"), 1);
 	/* An IRP with 6 stack locations comes from the list for 10, one with 21 from none. */
 	block = nt_pool_backend.alloc(rig.pool, POOL_NONPAGED, 0xD0 + 6 * 0x48, irp);
@@ -272,7 +273,7 @@ static void an_irp_from_outside_is_no_io_lists_block(void **state)
 	void *block, *other;
 
 	(void)state;
-	rig_up(&rig, 4096, "");
+	rig_up(&rig, &nt_pool_backend, "");
 	nt_pool_backend.thread_exit(rig.pool);
 	block = nt_pool_backend.alloc(rig.pool, POOL_NONPAGED, 0xD0 + 6 * 0x48, irp);
 	assert_int_equal(nt_pool_backend.block_bytes(rig.pool, block), 0xD0 + 6 * 0x48 + 16);
@@ -291,18 +292,18 @@ static void a_processor_keeps_what_it_frees(void **state)
 	void *block;
 
 	(void)state;
-	rig_up(&rig, 4096, "");
-	block = take(&rig, POOL_NONPAGED, 50);
+	rig_up(&rig, &nt_pool_backend, "");
+	block = take(&rig, 50);
 	nt_pool_backend.thread_exit(rig.pool);
 	assert_int_equal(nt_pool_backend.thread_enter(rig.pool, 3), -EINVAL);
 	assert_int_equal(nt_pool_backend.thread_enter(rig.pool, 2), 0);
 	give(&rig, block);
 	nt_pool_backend.thread_exit(rig.pool);
 	assert_int_equal(nt_pool_backend.thread_enter(rig.pool, 1), 0);
-	assert_ptr_not_equal(take(&rig, POOL_NONPAGED, 50), block);
+	assert_ptr_not_equal(take(&rig, 50), block);
 	nt_pool_backend.thread_exit(rig.pool);
 	assert_int_equal(nt_pool_backend.thread_enter(rig.pool, 2), 0);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 50), block);
+	assert_ptr_equal(take(&rig, 50), block);
 	rig_down(&rig);
 }
 
@@ -314,9 +315,9 @@ static void deferred_frees_are_merged_at_32(void **state)
 	void *blocks[32];
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off,deferred=on");
+	rig_up(&rig, &nt_pool_backend, "lookaside=off,deferred=on");
 	for (int i = 0; i < 32; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 48);
+		blocks[i] = take(&rig, 48);
 	for (int i = 0; i < 31; i++)
 		give(&rig, blocks[i]);
 	assert_int_equal(counter(&rig, "descriptor_frees"), 0);
@@ -336,13 +337,13 @@ static void deferred_frees_serve_before_a_new_page_is_taken(void **state)
 	size_t committed;
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off,deferred=on,expand=4K");
-	a = take(&rig, POOL_NONPAGED, 2000);
-	b = take(&rig, POOL_NONPAGED, 2000);
+	rig_up(&rig, &nt_pool_backend, "lookaside=off,deferred=on,expand=4K");
+	a = take(&rig, 2000);
+	b = take(&rig, 2000);
 	assert_int_equal(page_of(a), page_of(b));
 	committed = rig_committed(&rig, POOL_NONPAGED);
 	give(&rig, a);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 2000), a);
+	assert_ptr_equal(take(&rig, 2000), a);
 	assert_int_equal(rig_committed(&rig, POOL_NONPAGED), committed);
 	rig_down(&rig);
 }
@@ -355,13 +356,13 @@ static void paged_descriptors_are_taken_in_turn(void **state)
 	unsigned seen[5] = { 0 };
 
 	(void)state;
-	rig_up(&rig, 4096, "lookaside=off,paged_pools=4");
+	rig_up(&rig, &nt_pool_backend, "lookaside=off,paged_pools=4");
 	for (int i = 0; i < 40; i++)
-		seen[nt_header_of(take(&rig, POOL_PAGED, 100))->pool_index]++;
+		seen[nt_header_of(take_of(&rig, POOL_PAGED, 100))->pool_index]++;
 	assert_int_equal(seen[0], 0);
 	for (int i = 1; i <= 4; i++)
 		assert_int_equal(seen[i], 10);
-	assert_int_equal(nt_header_of(take(&rig, POOL_NONPAGED, 100))->pool_index, 0);
+	assert_int_equal(nt_header_of(take(&rig, 100))->pool_index, 0);
 	rig_down(&rig);
 }
 

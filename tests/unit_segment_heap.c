@@ -2,7 +2,14 @@
  * segment-heap in front: routing, low-fragmentation buckets, lookaside lists; from the design's own
  * rules.
  */
-#include "segment_heap_rig.h"
+#include <stdio.h>
+#include <string.h>
+
+#include "allocators/segment_heap/segment_heap.h"
+#include "pool_rig.h"
+
+/* Only the variable-size layer and the back end, each free at once. */
+#define BARE "lfh=off,lookaside=off,vs_delay=0"
 
 /* ---- buckets and routing ---- */
 
@@ -78,7 +85,7 @@ static void requests_are_routed_by_size(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
 	give(&rig, take(&rig, 1));
 	give(&rig, take(&rig, 512));
 	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
@@ -89,7 +96,7 @@ static void requests_are_routed_by_size(void **state)
 			fail_msg("%zu bytes from %s, not %s", routes[i].bytes,
 				 layer_of(&rig, block), routes[i].layer);
 		assert_int_equal(bytes_of(&rig, block), routes[i].block_bytes);
-		assert_int_equal(ops->tag_of(rig.pool, block, &tag), 0);
+		assert_int_equal(segment_heap_backend.tag_of(rig.pool, block, &tag), 0);
 		assert_int_equal(tag, TAG);
 		give(&rig, block);
 	}
@@ -102,7 +109,7 @@ static void edges_move_with_their_options(void **state)
 	void *block;
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1,lfh_max=2000,vs_max=8K,large_segment=4M");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1,lfh_max=2000,vs_max=8K,large_segment=4M");
 	give(&rig, take(&rig, 2000));
 	block = take(&rig, 2000);
 	assert_string_equal(layer_of(&rig, block), "lfh");
@@ -129,7 +136,7 @@ static void lfh_activates_at_17_live_blocks_and_not_before(void **state)
 	void *blocks[17], *other[16], *next;
 
 	(void)state;
-	rig_up(&rig, "");
+	rig_up(&rig, &segment_heap_backend, "");
 	take_many(&rig, blocks, 16, 100);
 	/* 16 live, however often one comes and goes, as long as others come in between. */
 	for (int i = 0; i < 1000; i++) {
@@ -156,7 +163,7 @@ static void lfh_activates_after_18_requests_in_a_row(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "");
+	rig_up(&rig, &segment_heap_backend, "");
 	for (int i = 0; i < 17; i++)
 		give(&rig, take(&rig, 100));
 	give(&rig, take(&rig, 200));
@@ -176,7 +183,7 @@ static void lfh_activates_after_a_total_and_never_when_off(void **state)
 	void *blocks[100];
 
 	(void)state;
-	rig_up(&rig, "lfh_total=50");
+	rig_up(&rig, &segment_heap_backend, "lfh_total=50");
 	for (int i = 0; i < 49; i++) {
 		give(&rig, take(&rig, 100));
 		give(&rig, take(&rig, 4096));
@@ -186,7 +193,7 @@ static void lfh_activates_after_a_total_and_never_when_off(void **state)
 	give(&rig, take(&rig, 100));
 	assert_int_equal(counter(&rig, "lfh_activations"), 1);
 	rig_down(&rig);
-	rig_up(&rig, "lfh=off");
+	rig_up(&rig, &segment_heap_backend, "lfh=off");
 	take_many(&rig, blocks, 100, 64);
 	assert_int_equal(counter(&rig, "lfh_allocs"), 0);
 	give_many(&rig, blocks, 100);
@@ -199,7 +206,7 @@ static void placements(uint64_t seed, const char *options, long *offsets, size_t
 	void *blocks[1000];
 	struct rig rig;
 
-	rig_up_seeded(&rig, options, seed);
+	rig_up_seeded(&rig, &segment_heap_backend, options, seed);
 	give(&rig, take(&rig, 48));
 	take_many(&rig, blocks, count, 48);
 	for (size_t i = 0; i < count; i++)
@@ -259,7 +266,7 @@ static void lfh_placement_is_bounded(void **state)
 	static void *blocks[1000];
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
 	give(&rig, take(&rig, 48));
 	/* 62 blocks a page at least: never more pages than the doubling of subsegments asks for. */
 	for (int round = 0; round < 5; round++) {
@@ -276,7 +283,7 @@ static void lfh_blocks_obey_the_page_rules(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1,lfh_max=4064");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1,lfh_max=4064");
 	for (size_t bytes = 16; bytes <= 4064; bytes += 16) {
 		void *blocks[40];
 
@@ -300,7 +307,7 @@ static void lfh_remote_frees_come_back_to_their_slot(void **state)
 	uint64_t pages;
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
 	give(&rig, take(&rig, 100));
 	take_many(&rig, blocks, 2000, 100);
 	pages = counter(&rig, "pages_taken");
@@ -328,7 +335,8 @@ static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **stat
 
 	(void)state;
 	for (int shared = 0; shared < 2; shared++) {
-		rig_up(&rig, shared ? "lfh_live=1,lfh_slots=contention" : "lfh_live=1");
+		rig_up(&rig, &segment_heap_backend,
+		       shared ? "lfh_live=1,lfh_slots=contention" : "lfh_live=1");
 		bucket = &rig.pool->heaps[POOL_NONPAGED].buckets[sh_bucket(100)];
 		give(&rig, take(&rig, 100));
 		mine = take(&rig, 100);
@@ -339,7 +347,7 @@ static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **stat
 		if (shared) {
 			/* As when the slot's lock had to be waited for. */
 			rig.pool->heaps[POOL_NONPAGED].shared_slots[7].lock.contentions =
-				rig.options.lfh_contention;
+				rig.pool->options.lfh_contention;
 			give(&rig, take(&rig, 100));
 			assert_true(bucket->is_spread);
 			mine = take(&rig, 100);
@@ -366,7 +374,7 @@ static void lookaside_lists_start_with_depth_4_and_keep_last_in_first_out(void *
 	void *blocks[8];
 
 	(void)state;
-	rig_up(&rig, "");
+	rig_up(&rig, &segment_heap_backend, "");
 	take_many(&rig, blocks, 8, 1000);
 	assert_int_equal(counter(&rig, "lookaside_misses"), 8);
 	give_many(&rig, blocks, 8);
@@ -403,7 +411,7 @@ static void lookaside_lists_are_rebalanced_by_use(void **state)
 	unsigned depth;
 
 	(void)state;
-	rig_up(&rig, "lookaside_interval=1024,lookaside_depth=200");
+	rig_up(&rig, &segment_heap_backend, "lookaside_interval=1024,lookaside_depth=200");
 	storm(&rig, 1000, 100, 60);
 	depth = list_of(&rig, 1000)->depth;
 	assert_true(depth >= 100 && depth <= 200);
@@ -425,7 +433,7 @@ static void lookaside_lists_share_a_budget(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "lookaside_interval=1024,lookaside_bytes=64K");
+	rig_up(&rig, &segment_heap_backend, "lookaside_interval=1024,lookaside_bytes=64K");
 	for (int round = 0; round < 40; round++) {
 		storm(&rig, 1000, 200, 1);
 		storm(&rig, 3000, 200, 1);
@@ -444,14 +452,14 @@ static void shared_lookaside_lists_serve_every_processor(void **state)
 	void *block;
 
 	(void)state;
-	rig_up(&rig, "lookaside=shared");
+	rig_up(&rig, &segment_heap_backend, "lookaside=shared");
 	block = take(&rig, 1000);
 	give(&rig, block);
 	rig_become(&rig, 1);
 	assert_ptr_equal(take(&rig, 1000), block);
 	give(&rig, block);
 	rig_down(&rig);
-	rig_up(&rig, "");
+	rig_up(&rig, &segment_heap_backend, "");
 	block = take(&rig, 1000);
 	give(&rig, block);
 	rig_become(&rig, 1);

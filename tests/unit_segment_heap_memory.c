@@ -1,5 +1,12 @@
 /* segment-heap behind: variable-size chunks, what corruption does to them, segments. */
-#include "segment_heap_rig.h"
+#include <stdio.h>
+#include <string.h>
+
+#include "allocators/segment_heap/segment_heap.h"
+#include "pool_rig.h"
+
+/* Only the variable-size layer and the back end, each free at once. */
+#define BARE "lfh=off,lookaside=off,vs_delay=0"
 
 /* ---- VS ---- */
 
@@ -10,7 +17,7 @@ static void vs_takes_the_best_fit(void **state)
 	void *holes[3], *walls[3];
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	for (int i = 0; i < 3; i++) {
 		holes[i] = take(&rig, sizes[i]);
 		walls[i] = take(&rig, 32);
@@ -32,7 +39,7 @@ static void vs_splits_and_merges_both_ways(void **state)
 	void *blocks[3], *whole, *wall;
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	take_many(&rig, blocks, 3, 480);
 	wall = take(&rig, 32);
 	/* The middle one last: it merges with both. */
@@ -62,7 +69,7 @@ static void vs_keeps_the_page_rules_and_uses_the_padding(void **state)
 	size_t kept = 0;
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	for (size_t bytes = 1; bytes <= 0xFE0; bytes += 7) {
 		void *block = take(&rig, bytes);
 
@@ -91,7 +98,7 @@ static void vs_subsegments_are_64_to_256_kib(void **state)
 	size_t first = 0, most = 0;
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	vs = &rig.pool->heaps[POOL_NONPAGED].vs;
 	take_many(&rig, blocks, 2000, 3000);
 	for (struct sh_links *at = vs->subsegments.next; at != &vs->subsegments; at = at->next) {
@@ -116,7 +123,7 @@ static void vs_frees_small_chunks_32_at_a_time(void **state)
 	void *blocks[40];
 
 	(void)state;
-	rig_up(&rig, "lfh=off,lookaside=off");
+	rig_up(&rig, &segment_heap_backend, "lfh=off,lookaside=off");
 	take_many(&rig, blocks, 40, 200);
 	give_many(&rig, blocks, 31);
 	assert_int_equal(counter(&rig, "vs_frees"), 0);
@@ -131,7 +138,7 @@ static void vs_frees_small_chunks_32_at_a_time(void **state)
 	assert_int_equal(counter(&rig, "vs_frees"), 33);
 	give_many(&rig, blocks + 32, 8);
 	/* Before new memory is asked for, the delayed ones are freed. */
-	ops->trim(rig.pool);
+	segment_heap_backend.trim(rig.pool);
 	assert_int_equal(counter(&rig, "vs_frees"), 33 + 9);
 	rig_down(&rig);
 }
@@ -146,12 +153,12 @@ static void an_overwritten_chunk_header_is_noticed(void **state)
 		struct rig rig;
 		char *first, *second;
 
-		rig_up(&rig, BARE);
+		rig_up(&rig, &segment_heap_backend, BARE);
 		first = take(&rig, 96);
 		second = take(&rig, 96);
 		assert_ptr_equal(second, first + 128);
 		second[-32 + (int)bit / 8] ^= (char)(1 << bit % 8);
-		assert_int_not_equal(ops->check(rig.pool, NULL, 0), 0);
+		assert_int_not_equal(segment_heap_backend.check(rig.pool, NULL, 0), 0);
 		if (bit & 1)
 			expect_stop(&rig, second, TAG, 0x19, 3);
 		else
@@ -166,7 +173,7 @@ static void a_header_moved_elsewhere_does_not_decode(void **state)
 	char *first, *second;
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	first = take(&rig, 96);
 	second = take(&rig, 96);
 	/* Encoded with the address: a copy from a chunk of the same size is no good. */
@@ -181,7 +188,7 @@ static void a_bad_free_stops_in_every_layer(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
 	give(&rig, take(&rig, 100));
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		bool was_large = sizes[i] > 8128 * KIB;
@@ -206,7 +213,7 @@ static void an_overwritten_pool_header_is_noticed(void **state)
 	char *lfh, *vs;
 
 	(void)state;
-	rig_up(&rig, "lfh_live=1");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
 	give(&rig, take(&rig, 100));
 	lfh = take(&rig, 100);
 	vs = take(&rig, 1000);
@@ -230,7 +237,7 @@ static void a_segment_has_256_descriptors_of_which_254_units_are_usable(void **s
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	take_many(&rig, blocks, 254, 4096);
 	assert_int_equal(counter(&rig, "segments"), 1);
 	for (int i = 0; i < 254; i++) {
@@ -258,7 +265,7 @@ static void free_ranges_merge_and_the_smallest_that_fits_is_taken(void **state)
 	char *fit;
 
 	(void)state;
-	rig_up(&rig, BARE);
+	rig_up(&rig, &segment_heap_backend, BARE);
 	take_many(&rig, blocks, 20, 4096);
 	give_many(&rig, blocks + 1, 4);
 	give_many(&rig, blocks + 10, 2);
@@ -282,24 +289,24 @@ static void free_ranges_are_decommitted_above_what_is_retained(void **state)
 	size_t start, full;
 
 	(void)state;
-	rig_up(&rig, BARE ",retain=1M");
-	start = rig_committed(&rig);
+	rig_up(&rig, &segment_heap_backend, BARE ",retain=1M");
+	start = rig_committed(&rig, POOL_NONPAGED);
 	take_many(&rig, blocks, 1000, 4096);
-	full = rig_committed(&rig);
+	full = rig_committed(&rig, POOL_NONPAGED);
 	assert_true(full >= start + 1000 * 4096);
 	/* Every second page, so that no segment is empty: only ranges can go. */
 	for (int i = 0; i < 1000; i += 2)
 		give(&rig, blocks[i]);
-	assert_true(rig_committed(&rig) <= start + 500 * 4096 + MIB + 64 * KIB);
-	assert_true(rig_committed(&rig) >= start + 500 * 4096 + MIB / 2);
+	assert_true(rig_committed(&rig, POOL_NONPAGED) <= start + 500 * 4096 + MIB + 64 * KIB);
+	assert_true(rig_committed(&rig, POOL_NONPAGED) >= start + 500 * 4096 + MIB / 2);
 	assert_true(counter(&rig, "decommits") > 0);
 	for (int i = 1; i < 1000; i += 2) {
 		assert_int_equal(*(unsigned char *)blocks[i], 0x5A);
 		give(&rig, blocks[i]);
 	}
-	assert_true(rig_committed(&rig) <= start + MIB + 64 * KIB);
-	assert_true(ops->trim(rig.pool) > 0);
-	assert_int_equal(rig_committed(&rig), start);
+	assert_true(rig_committed(&rig, POOL_NONPAGED) <= start + MIB + 64 * KIB);
+	assert_true(segment_heap_backend.trim(rig.pool) > 0);
+	assert_int_equal(rig_committed(&rig, POOL_NONPAGED), start);
 	rig_down(&rig);
 }
 
@@ -310,13 +317,14 @@ static void a_new_segment_commits_its_descriptors_only(void **state)
 	void *block;
 
 	(void)state;
-	rig_up(&rig, BARE);
-	start = rig_committed(&rig);
+	rig_up(&rig, &segment_heap_backend, BARE);
+	start = rig_committed(&rig, POOL_NONPAGED);
 	block = take(&rig, 4096);
-	assert_int_equal(rig_committed(&rig), start + 8 * KIB + 4096);
+	assert_int_equal(rig_committed(&rig, POOL_NONPAGED), start + 8 * KIB + 4096);
 	give(&rig, block);
 	block = take(&rig, 520 * KIB);
-	assert_int_equal(rig_committed(&rig), start + 8 * KIB + 4096 + 8 * KIB + 576 * KIB);
+	assert_int_equal(rig_committed(&rig, POOL_NONPAGED),
+			 start + 8 * KIB + 4096 + 8 * KIB + 576 * KIB);
 	give(&rig, block);
 	rig_down(&rig);
 }

@@ -136,11 +136,15 @@ static __attribute__((noinline)) void *cache_refill(struct buddy_heap *heap,
 			break;
 		buddy_mark_set(buddy_mark_of(heap, block), BUDDY_CACHED | order);
 		cache->blocks[cache->count++] = block;
+		cache->inflow++;
 		heap->counts.allocations++;
 	}
 	spinlock_release(&heap->lock);
 	cache->refills++;
-	return cache->count ? cache->blocks[--cache->count] : heap_alloc(heap, order);
+	if (!cache->count)
+		return heap_alloc(heap, order);
+	cache->inflow--;
+	return cache->blocks[--cache->count];
 }
 
 /* The `count` oldest blocks go back to the lists; bytes that this gave back. */
@@ -150,6 +154,7 @@ static size_t cache_drain(struct buddy_heap *heap, struct buddy_cache *cache, un
 	const size_t bytes = heap_free(heap, cache->blocks, count, order);
 
 	cache->count -= count;
+	cache->inflow -= count;
 	for (unsigned i = 0; i < cache->count; i++)
 		cache->blocks[i] = cache->blocks[i + count];
 	return bytes;

@@ -55,7 +55,7 @@ enum buddy_class { BUDDY_UNBACKED, BUDDY_BACKED, BUDDY_CLASSES };
 
 struct buddy_counts {
 	uint64_t splits, merges, allocations, frees, huge;
-	uint64_t pages_committed, pages_decommitted, spans_taken, spans_given;
+	uint64_t spans_taken, spans_given;
 };
 
 /* One buddy system a pool type. What create() sets is never written again; the rest is under `lock`. */
@@ -85,6 +85,7 @@ struct buddy_heap {
 struct buddy_cache {
 	uint32_t count, high, batch; /* high 0: none are kept */
 	uint64_t hits, refills, overflows;
+	uint64_t inflow; /* blocks from the lists less those that went back there or to a refiller */
 	void **blocks;
 };
 

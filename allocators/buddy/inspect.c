@@ -265,7 +265,7 @@ int buddy_check(struct pool *pool, char *why, size_t why_bytes)
 
 struct totals {
 	struct buddy_counts counts;
-	uint64_t hits, refills, overflows, acquisitions, contentions;
+	uint64_t hits, kept_frees, refills, overflows, acquisitions, contentions;
 };
 
 static void totals_heap(struct totals *totals, const struct buddy_heap *heap)
@@ -275,8 +275,6 @@ static void totals_heap(struct totals *totals, const struct buddy_heap *heap)
 	totals->counts.allocations += heap->counts.allocations;
 	totals->counts.frees += heap->counts.frees;
 	totals->counts.huge += heap->counts.huge;
-	totals->counts.pages_committed += heap->counts.pages_committed;
-	totals->counts.pages_decommitted += heap->counts.pages_decommitted;
 	totals->counts.spans_taken += heap->counts.spans_taken;
 	totals->counts.spans_given += heap->counts.spans_given;
 	totals->acquisitions += heap->lock.acquisitions + heap->records_lock.acquisitions;
@@ -290,6 +288,8 @@ static void totals_processor(struct totals *totals, const struct buddy_processor
 			&processor->caches[i / BUDDY_ORDERS][i % BUDDY_ORDERS];
 
 		totals->hits += cache->hits;
+		/* What is there or was handed out came from the lists or from frees. */
+		totals->kept_frees += cache->hits + cache->count - cache->inflow;
 		totals->refills += cache->refills;
 		totals->overflows += cache->overflows;
 	}
@@ -303,8 +303,9 @@ void buddy_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 		totals_heap(&t, &pool->heaps[type]);
 	for (unsigned i = 0; i < pool->processor_count; i++)
 		totals_processor(&t, &pool->processors[i]);
-	visit(arg, "cache_hits", "allocations served by a processor's cache", t.hits);
-	visit(arg, "cache_refills", "allocations that found it empty and took a batch", t.refills);
+	visit(arg, "fast_allocs", "allocations served by a processor's cache", t.hits);
+	visit(arg, "fast_frees", "frees that it kept", t.kept_frees);
+	visit(arg, "refills", "allocations that found it empty and took a batch", t.refills);
 	visit(arg, "cache_overflows", "frees that found it full and gave a batch back",
 	      t.overflows);
 	visit(arg, "list_allocs", "blocks taken from the lists", t.counts.allocations);
@@ -314,8 +315,6 @@ void buddy_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	visit(arg, "huge_allocs", "blocks of more than a span", t.counts.huge);
 	visit(arg, "spans_taken", "spans of addresses reserved", t.counts.spans_taken);
 	visit(arg, "spans_returned", "spans of addresses released", t.counts.spans_given);
-	visit(arg, "pages_taken", "pool pages committed for blocks", t.counts.pages_committed);
-	visit(arg, "pages_returned", "pool pages decommitted", t.counts.pages_decommitted);
 	visit(arg, "lock_acquisitions", "acquisitions of any lock", t.acquisitions);
 	visit(arg, "lock_contentions", "acquisitions that had to wait", t.contentions);
 }

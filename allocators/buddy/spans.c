@@ -119,7 +119,6 @@ static size_t span_give(struct buddy_heap *heap, void *span)
 	page_source_release(heap->source, span, (size_t)1 << heap->span_shift);
 	spinlock_acquire(&heap->lock);
 	heap->counts.spans_given++;
-	heap->counts.pages_decommitted += pages;
 	spinlock_release(&heap->lock);
 	return (pages << heap->page_shift) + heap->map_span_bytes;
 }
@@ -143,7 +142,6 @@ static size_t shrink_block(struct buddy_heap *heap, void *block, unsigned order)
 	const size_t pages = block_unback(heap, block, order);
 
 	spinlock_acquire(&heap->lock);
-	heap->counts.pages_decommitted += pages;
 	buddy_put(heap, block, order);
 	spinlock_release(&heap->lock);
 	return pages << heap->page_shift;
@@ -201,11 +199,9 @@ static void *block_obtain(struct buddy_heap *heap, unsigned least, unsigned chun
 /* Memory under all of the block, which is cut to `order`; or it is free again. */
 static bool block_equip(struct buddy_heap *heap, void *block, unsigned from, unsigned order)
 {
-	const size_t backed = buddy_backed_pages(heap, block, from);
 	const int error = block_back(heap, block, from);
 
 	spinlock_acquire(&heap->lock);
-	heap->counts.pages_committed += buddy_backed_pages(heap, block, from) - backed;
 	if (error)
 		buddy_put(heap, block, from);
 	else
@@ -259,7 +255,6 @@ void *buddy_huge_alloc(struct buddy_heap *heap, size_t bytes)
 	span_kind_set(heap, block, BUDDY_SPAN_HUGE);
 	spinlock_acquire(&heap->lock);
 	heap->counts.huge++;
-	heap->counts.pages_committed += bytes >> heap->page_shift;
 	spinlock_release(&heap->lock);
 	return block;
 }
@@ -270,9 +265,6 @@ void buddy_huge_free(struct buddy_heap *heap, void *block)
 
 	span_kind_set(heap, block, BUDDY_SPAN_NONE);
 	page_source_give(heap->source, block, bytes);
-	spinlock_acquire(&heap->lock);
-	heap->counts.pages_decommitted += bytes >> heap->page_shift;
-	spinlock_release(&heap->lock);
 }
 
 /* ---- create and destroy ---- */

@@ -226,6 +226,13 @@ static void slot_swap(struct magazine_slot *slot)
 	slot->swaps++;
 }
 
+static struct magazine_processor *slot_processor(const struct slab_cache *cache,
+						 struct magazine_slot *slot)
+{
+	return (struct magazine_processor *)((char *)(slot - cache->id) -
+					     offsetof(struct magazine_processor, slots));
+}
+
 /*
  * No full magazine anywhere: the loaded one is filled by half from the slabs, as UMA fills a bucket; the
  * paper takes one object. Half of it stays free for what is freed next.
@@ -240,11 +247,13 @@ static void *slot_fill(struct slab_cache *cache, struct magazine_slot *slot)
 	if (!slot->loaded) {
 		count = slab_take(cache, &object, 1);
 		slot->inflow += count;
+		slot_processor(cache, slot)->fills += count;
 		return count ? object : NULL;
 	}
 	count = slab_take(cache, slot->bottom, (slot->loaded->capacity + 1u) / 2);
 	slot->inflow += count;
 	slot->top += count;
+	slot_processor(cache, slot)->fills += count != 0;
 	return count ? *--slot->top : NULL;
 }
 
@@ -279,6 +288,7 @@ void depot_free(struct slab_cache *cache, struct magazine_slot *slot, void *obje
 		empty = depot_take_empty(cache, slot->previous);
 		if (!empty) {
 			slot->inflow--;
+			slot_processor(cache, slot)->direct_frees++;
 			slab_give(cache, &object, 1);
 			return;
 		}

@@ -212,7 +212,7 @@ int magazine_pool_walk(struct pool *pool, pool_visit visit, void *arg)
 /* ---- counters ---- */
 
 struct totals {
-	uint64_t allocations, frees, swaps;
+	uint64_t allocations, frees, swaps, fills, direct_frees;
 	uint64_t full_loads, empty_loads, misses, overflows, reaped, grown;
 	uint64_t slab_allocations, slab_frees, made, destroyed;
 	uint64_t segments, segments_freed, steps, searches, splits, merges, imports, returns;
@@ -267,8 +267,17 @@ void magazine_pool_counters(struct pool *pool, pool_counter_visit visit, void *a
 
 	for (unsigned i = 0; i < POOL_TYPES * pool->class_count; i++)
 		totals_cache(&t, &pool->caches[i]);
+	for (unsigned i = 0; i < pool->processor_count; i++) {
+		t.fills += pool->processors[i].fills;
+		t.direct_frees += pool->processors[i].direct_frees;
+	}
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		totals_arena(&t, &pool->arenas[type]);
+	visit(arg, "fast_allocs", "allocations from the processor's two magazines",
+	      t.allocations - t.full_loads - t.fills);
+	visit(arg, "fast_frees", "frees into them", t.frees - t.empty_loads - t.direct_frees);
+	visit(arg, "refills", "times both were empty: a full one loaded, or one filled from slabs",
+	      t.full_loads + t.fills);
 	visit(arg, "magazine_allocs", "allocations of a cached size", t.allocations);
 	visit(arg, "magazine_frees", "frees of a cached size", t.frees);
 	visit(arg, "magazine_swaps", "loaded and previous magazine exchanged", t.swaps);

@@ -94,6 +94,7 @@ struct magazine_processor {
 	uint8_t class_of[MAGAZINE_UNITS + 1]; /* the pool's */
 	struct magazine_slot
 		slots[POOL_TYPES * MAGAZINE_CLASSES]; /* by id; class 0: always empty */
+	uint64_t fills, direct_frees; /* from slabs and, for want of a magazine, to them */
 };
 
 /* Embedded at the end of its page, or a record. A set bit is a free object. */

@@ -363,7 +363,7 @@ int nt_check(struct pool *pool, char *why, size_t why_bytes)
 /* ---- counters ---- */
 
 struct totals {
-	uint64_t hits, misses, overflows, io_hits, io_misses, io_overflows, tunings, depth_changes;
+	uint64_t kept_frees, hits, misses, overflows, io_hits, io_misses, io_overflows, tunings, depth_changes;
 	uint64_t allocations, frees, splits, merges, flushes, acquisitions, contentions;
 };
 
@@ -374,10 +374,13 @@ static void totals_processor(struct totals *totals, const struct nt_processor *p
 		uint64_t hits = list->allocates - list->allocate_misses;
 		bool io = n < NT_IO_LIST + NT_IO_CLASSES;
 
+		/* What was pushed was popped since, flushed, or is there. */
+		totals->kept_frees += hits + list->count;
 		*(io ? &totals->io_hits : &totals->hits) += hits;
 		*(io ? &totals->io_misses : &totals->misses) += list->allocate_misses;
 		*(io ? &totals->io_overflows : &totals->overflows) += list->free_misses;
 	}
+	totals->kept_frees += processor->flushed;
 	totals->tunings += processor->tunings;
 	totals->depth_changes += processor->depth_changes;
 }
@@ -410,11 +413,13 @@ static void totals_pool(struct totals *totals, const struct pool *pool)
 
 void nt_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 {
-	const struct nt_pages *nonpaged = &pool->pages[POOL_NONPAGED],
-			      *paged = &pool->pages[POOL_PAGED];
 	struct totals t = { 0 };
 
 	totals_pool(&t, pool);
+	visit(arg, "fast_allocs", "allocations served by a lookaside list of either kind",
+	      t.hits + t.io_hits);
+	visit(arg, "fast_frees", "frees that a list kept", t.kept_frees);
+	visit(arg, "refills", "allocations that found their list empty", t.misses + t.io_misses);
 	visit(arg, "lookaside_hits", "allocations served by a lookaside list", t.hits);
 	visit(arg, "lookaside_misses", "allocations that found their list empty", t.misses);
 	visit(arg, "lookaside_overflows", "frees that found their list full", t.overflows);
@@ -431,10 +436,6 @@ void nt_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	visit(arg, "pending_flushes", "batches of deferred frees merged", t.flushes);
 	visit(arg, "big_allocs", "blocks of whole pages", pool->big.allocations);
 	visit(arg, "table_grows", "times the big-page table doubled", pool->big.grows);
-	visit(arg, "pages_taken", "pool pages taken from the page source",
-	      nonpaged->taken + paged->taken);
-	visit(arg, "pages_returned", "pool pages given back to the page source",
-	      nonpaged->given + paged->given);
 	visit(arg, "lock_acquisitions", "acquisitions of any lock", t.acquisitions);
 	visit(arg, "lock_contentions", "acquisitions that had to wait", t.contentions);
 }

@@ -114,7 +114,7 @@ void nt_lookaside_step(struct nt_processor *processor)
 		list_tune(processor, &processor->lists[n]);
 }
 
-static void list_flush(struct pool *pool, struct nt_lookaside *list)
+static void list_flush(struct nt_processor *processor, struct nt_lookaside *list)
 {
 	while (list->head) {
 		struct nt_header *header = nt_header_of(list->head);
@@ -122,7 +122,8 @@ static void list_flush(struct pool *pool, struct nt_lookaside *list)
 		list->head = *(void **)list->head;
 		list->count--;
 		nt_state_set(header, nt_busy_state(list->type));
-		nt_block_free(pool, header);
+		nt_block_free(processor->pool, header);
+		processor->flushed++;
 	}
 }
 
@@ -130,5 +131,5 @@ void nt_lookaside_flush(struct pool *pool)
 {
 	for (unsigned i = 0; i < pool->processor_count; i++)
 		for (unsigned n = 0; n < NT_LOOKASIDES; n++)
-			list_flush(pool, &pool->processors[i].lists[n]);
+			list_flush(&pool->processors[i], &pool->processors[i].lists[n]);
 }

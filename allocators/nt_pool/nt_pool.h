@@ -107,7 +107,7 @@ struct nt_processor {
 	unsigned paged_turn; /* next paged descriptor, round-robin */
 	unsigned since_tuning; /* allocations since the lists were tuned, in steps */
 	uint64_t tuned_at_ns;
-	uint64_t tunings, depth_changes;
+	uint64_t tunings, depth_changes, flushed;
 	struct nt_lookaside lists[NT_LOOKASIDES];
 };
 
@@ -159,7 +159,7 @@ struct nt_pages {
 	size_t hint; /* paged: no page below it is free */
 	uint64_t run_mask; /* nonpaged: bit n: runs[n] is not empty */
 	struct nt_links runs[NT_RUN_LISTS]; /* nonpaged: by length - 1, the last: and longer */
-	uint64_t taken, given; /* pool pages */
+	uint64_t given; /* pool pages */
 };
 
 struct nt_big_entry {

@@ -201,7 +201,6 @@ static void *pages_expand(struct pool *pool, struct nt_pages *pages, size_t coun
 		pages->top = page + total;
 	bits_fill(pages, NT_OWNED, page, total, true);
 	pages->owned_pages += total;
-	pages->taken += total / pages->unit;
 	start = pages->type == POOL_NONPAGED ? page + total - count : page;
 	bits_fill(pages, NT_END, start + count - 1, 1, true);
 	if (total > count)

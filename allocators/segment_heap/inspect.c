@@ -217,11 +217,10 @@ int sh_walk(struct pool *pool, pool_visit visit, void *arg)
 /* ---- counters ---- */
 
 struct totals {
-	uint64_t lfh, remote, lookaside_hits, lookaside_misses, lookaside_refused;
+	uint64_t lfh, lfh_subsegments, remote, lookaside_hits, lookaside_misses, lookaside_refused;
 	uint64_t rebalances, depth_changes, drained, activations;
 	uint64_t vs_allocations, vs_frees, vs_splits, vs_merges, vs_flushes, vs_subsegments;
-	uint64_t vs_returned, range_splits, range_merges, commits, decommits, committed,
-		decommitted;
+	uint64_t vs_returned, range_splits, range_merges, commits, decommits;
 	uint64_t segments, segments_given, large, acquisitions, contentions;
 };
 
@@ -252,6 +251,7 @@ static void add_slots(struct totals *totals, const struct pool *pool, const stru
 {
 	for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
 		totals->lfh += slots[bucket].allocations;
+		totals->lfh_subsegments += slots[bucket].subsegments_taken;
 		add_lock(totals, &slots[bucket].lock);
 	}
 }
@@ -262,8 +262,6 @@ static void add_context(struct totals *totals, const struct seg_context *context
 	totals->range_merges += context->merges;
 	totals->commits += context->commits;
 	totals->decommits += context->decommits;
-	totals->committed += context->bytes_committed / POOL_OS_PAGE;
-	totals->decommitted += context->bytes_given / POOL_OS_PAGE;
 	totals->segments += context->segments_taken;
 	totals->segments_given += context->segments_given;
 	add_lock(totals, &context->lock);
@@ -317,9 +315,16 @@ void sh_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 		const char *name, *help;
 		uint64_t value;
 	} counters[] = {
+		{ "fast_allocs", "allocations served by the LFH or a lookaside list",
+		  t.lfh + t.lookaside_hits },
+		{ "refills", "LFH subsegments taken, and allocations that found their list empty",
+		  t.lfh_subsegments + t.lookaside_misses },
+		{ "splits", "chunks and page ranges cut in two", t.vs_splits + t.range_splits },
+		{ "merges", "neighbours merged", t.vs_merges + t.range_merges },
 		{ "lfh_allocs", "blocks from the low-fragmentation heap", t.lfh },
 		{ "lfh_remote_frees", "its blocks freed by another than the slot's owner",
 		  t.remote },
+		{ "lfh_subsegments", "subsegments taken for it", t.lfh_subsegments },
 		{ "lfh_activations", "buckets that became active", t.activations },
 		{ "lookaside_hits", "allocations served by a lookaside list", t.lookaside_hits },
 		{ "lookaside_misses", "allocations that found their list empty",
@@ -339,8 +344,6 @@ void sh_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 		{ "range_merges", "neighbouring page ranges merged", t.range_merges },
 		{ "commits", "commits of page ranges, segments' heads aside", t.commits },
 		{ "decommits", "decommits of page ranges", t.decommits },
-		{ "pages_taken", "pages of 4 KiB committed by them", t.committed },
-		{ "pages_returned", "pages of 4 KiB decommitted", t.decommitted },
 		{ "segments", "segments taken", t.segments },
 		{ "segments_returned", "segments given back", t.segments_given },
 		{ "large_allocs", "blocks beyond a segment's reach", t.large },

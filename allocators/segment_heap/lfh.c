@@ -134,6 +134,7 @@ static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_sl
 	subsegment->words = (uint8_t)((blocks + 63) / 64);
 	subsegment->state = LFH_ACTIVE;
 	bitmap_fill(subsegment, blocks);
+	slot->subsegments_taken++;
 	if (++slot->subsegments > 1 &&
 	    slot->next_pages * 2 * POOL_OS_PAGE <= pool->options.lfh_subsegment)
 		slot->next_pages = (uint8_t)(slot->next_pages * 2);

@@ -106,7 +106,6 @@ static int granules_set(struct seg_context *context, struct seg_segment *segment
 		if (error)
 			return error;
 		context->commits++;
-		context->bytes_committed += bytes;
 		context->committed_units += units;
 	} else {
 		page_source_decommit(source, start, bytes);
@@ -211,7 +210,6 @@ static bool segment_create(struct seg_context *context)
 	segment_announce(context, segment, true);
 	context->spare_segments++;
 	context->segments_taken++;
-	context->bytes_committed += context->header_bytes;
 	context->committed_units += extra;
 	range_make_free(context, segment, first, SEG_UNITS - first);
 	spinlock_release(&context->lock);

@@ -203,7 +203,7 @@ struct seg_context {
 	size_t retain_units, give_above; /* decommit when more than the latter are free */
 	unsigned spare_segments;
 	uint64_t splits, merges, commits, decommits, segments_taken, segments_given;
-	uint64_t bytes_committed, bytes_given; /* segment heads included */
+	uint64_t bytes_given; /* segment heads included */
 };
 
 /* ---- vs.c ---- */
@@ -304,6 +304,7 @@ struct lfh_slot {
 	uint32_t subsegments; /* owned */
 	uint8_t next_pages;   /* of the next subsegment */
 	bool has_empty;       /* one of the partial ones */
+	uint64_t subsegments_taken;
 	/* Other processors' frees, linked through the blocks. */
 	alignas(2 * SH_LINE) void *_Atomic remote;
 	struct spinlock lock; /* shared slots only */

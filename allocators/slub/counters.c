@@ -89,11 +89,11 @@ void slub_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	struct totals t = { 0 };
 
 	totals_pool(&t, pool);
-	visit(arg, "alloc_fastpath", "allocations from the processor's sheaf or free list",
+	visit(arg, "fast_allocs", "allocations from the processor's sheaf or free list",
 	      t.alloc_fast);
-	visit(arg, "alloc_slowpath", "allocations that found it empty", t.events.alloc_slow);
-	visit(arg, "free_fastpath", "frees to the processor's sheaf or slab", t.free_fast);
-	visit(arg, "free_slowpath", "frees to a full sheaf, or to another slab",
+	visit(arg, "refills", "allocations that found it empty", t.events.alloc_slow);
+	visit(arg, "fast_frees", "frees to the processor's sheaf or slab", t.free_fast);
+	visit(arg, "slow_frees", "frees to a full sheaf, or to another slab",
 	      t.events.free_slow);
 	counters_sheaves(&t.events, visit, arg);
 	counters_slow(&t.events, visit, arg);
@@ -101,9 +101,6 @@ void slub_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	      nonpaged->large_allocs + paged->large_allocs);
 	visit(arg, "runs_reused", "page runs taken from the kept ones",
 	      nonpaged->reused + paged->reused);
-	visit(arg, "pages_taken", "pool pages taken from the page source",
-	      nonpaged->taken + paged->taken);
-	visit(arg, "pages_returned", "pool pages given back to it", nonpaged->given + paged->given);
 	visit(arg, "lock_acquisitions", "acquisitions of any lock", t.acquisitions);
 	visit(arg, "lock_contentions", "acquisitions that had to wait", t.contentions);
 }

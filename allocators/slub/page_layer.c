@@ -217,7 +217,6 @@ static void *run_fetch(struct pool *pool, enum pool_type type, size_t count)
 	error = region_reach(pool, &pages->map_region, page * sizeof(*pages->map),
 			     (page + count) * sizeof(*pages->map));
 	if (!error) {
-		pages->taken += count;
 		if (pages->top == 0 || page < pages->bottom)
 			pages->bottom = page;
 		if (page + count > pages->top)

@@ -148,7 +148,7 @@ struct slub_pages {
 	size_t bottom, top; /* no entry outside of these is set */
 	size_t kept_pages, keep_pages; /* in kept runs; most of it */
 	uint32_t runs[SLUB_RUN_LISTS + 1]; /* by length: page number + 1 of the first; 0: none */
-	uint64_t taken, given, reused, large_allocs;
+	uint64_t given, reused, large_allocs;
 };
 
 enum slub_class_set { SLUB_KMALLOC, SLUB_FITTED };

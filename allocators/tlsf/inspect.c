@@ -283,26 +283,25 @@ void tlsf_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 		sum.steals += counts->steals;
 		sum.spans_taken += counts->spans_taken;
 		sum.spans_given += counts->spans_given;
-		sum.pages_taken += counts->pages_taken;
-		sum.pages_given += counts->pages_given;
 		if (counts->steps_max > sum.steps_max)
 			sum.steps_max = counts->steps_max;
 		acquisitions += pool->heaps[i].lock.acquisitions;
 		contentions += pool->heaps[i].lock.contentions;
 	}
-	visit(arg, "allocations", "blocks handed out", sum.allocations);
-	visit(arg, "frees", "blocks taken back", sum.frees);
+	visit(arg, "fast_allocs", "blocks from the lists of the caller's own heap",
+	      sum.allocations - sum.spans_taken - sum.steals);
+	visit(arg, "fast_frees", "blocks that went into their heap's lists at once",
+	      sum.frees - sum.remote_frees);
+	visit(arg, "refills", "allocations for which no list had a block: a span was taken",
+	      sum.spans_taken);
 	visit(arg, "splits", "blocks cut in two", sum.splits);
 	visit(arg, "merges", "neighbours merged", sum.merges);
-	visit(arg, "steps_max", "most steps of any operation: the bound is 6", sum.steps_max);
+	visit(arg, "steps_max", "most steps of any operation: the bound is 7", sum.steps_max);
 	visit(arg, "remote_frees", "blocks that others left for their heap's owner to free",
 	      sum.remote_frees);
 	visit(arg, "steals", "blocks from the heap of a processor that nobody stands for",
 	      sum.steals);
-	visit(arg, "spans_taken", "spans taken from the page source", sum.spans_taken);
 	visit(arg, "spans_returned", "spans given back to the page source", sum.spans_given);
-	visit(arg, "pages_taken", "pool pages taken from the page source", sum.pages_taken);
-	visit(arg, "pages_returned", "pool pages given back to the page source", sum.pages_given);
 	visit(arg, "lock_acquisitions", "acquisitions of a heap's lock", acquisitions);
 	visit(arg, "lock_contentions", "acquisitions that had to wait", contentions);
 }
