@@ -1,138 +1,18 @@
 /* tlsf: what makes it two-level segregated fit, each from the paper's rules. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "allocators/backends.h"
-#include "allocators/options.h"
 #include "allocators/tlsf/tlsf.h"
+#include "pool_rig.h"
 #include "workloads/random.h"
-
-#define TAG   POOL_TAG('T', 'e', 's', 't')
-#define RANGE ((size_t)4 << 30)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MILLION 100000u
 #else
 #define MILLION 1000000u
 #endif
-
-struct rig {
-	struct page_source *pages[POOL_TYPES];
-	struct pool *pool;
-	struct tlsf_options options;
-	jmp_buf stopped;
-	struct pool_stop stop;
-	bool expects_stop;
-};
-
-static void rig_stop(void *arg, const struct pool_stop *stop)
-{
-	struct rig *rig = arg;
-
-	rig->stop = *stop;
-	if (!rig->expects_stop)
-		fail_msg("stop %#x/%#llx: %s", stop->code, (unsigned long long)stop->arguments[0],
-			 stop->text);
-	longjmp(rig->stopped, 1);
-}
-
-static void rig_up(struct rig *rig, const char *options)
-{
-	struct pool_config config = {
-		.page_size = 4096, .processors = 3, .values = &rig->options, .stop = rig_stop
-	};
-	char error[256];
-
-	memset(rig, 0, sizeof(*rig));
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		struct page_source_config source = {
-			.type = type, .page_size = 4096, .range_bytes = RANGE, .node = -1
-		};
-
-		if (page_source_create(&source, &rig->pages[type], error, sizeof(error)) != 0)
-			fail_msg("%s", error);
-		config.pages[type] = rig->pages[type];
-	}
-	if (options_parse(tlsf_backend.options, &rig->options, options, error, sizeof(error)))
-		fail_msg("%s", error);
-	config.stop_arg = rig;
-	assert_int_equal(tlsf_backend.create(&config, &rig->pool), 0);
-	assert_int_equal(tlsf_backend.thread_enter(rig->pool, 0), 0);
-}
-
-static size_t rig_committed(const struct rig *rig, enum pool_type type)
-{
-	struct page_source_stats stats;
-
-	page_source_stats(rig->pages[type], &stats);
-	return stats.committed_bytes;
-}
-
-static void rig_check(struct rig *rig)
-{
-	char why[256] = "";
-
-	if (tlsf_backend.check(rig->pool, why, sizeof(why)) != 0)
-		fail_msg("check: %s", why);
-}
-
-static void rig_down(struct rig *rig)
-{
-	rig_check(rig);
-	tlsf_backend.thread_exit(rig->pool);
-	tlsf_backend.destroy(rig->pool);
-	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		assert_int_equal(rig_committed(rig, type), 0);
-		page_source_destroy(rig->pages[type]);
-	}
-}
-
-static void *take(struct rig *rig, enum pool_type type, size_t bytes)
-{
-	void *block = tlsf_backend.alloc(rig->pool, type, bytes, TAG);
-
-	assert_non_null(block);
-	return block;
-}
-
-static void give(struct rig *rig, void *block)
-{
-	tlsf_backend.free(rig->pool, block, TAG);
-}
-
-struct counter_query {
-	const char *name;
-	uint64_t value;
-	bool found;
-};
-
-static void counter_visit(void *arg, const char *name, const char *help, uint64_t value)
-{
-	struct counter_query *query = arg;
-
-	assert_true(strlen(help) > 0);
-	if (strcmp(name, query->name) == 0) {
-		query->value = value;
-		query->found = true;
-	}
-}
-
-static uint64_t counter(struct rig *rig, const char *name)
-{
-	struct counter_query query = { .name = name };
-
-	tlsf_backend.counters(rig->pool, counter_visit, &query);
-	assert_true(query.found);
-	return query.value;
-}
 
 static int range_sum(void *arg, const struct pool_range *range)
 {
@@ -182,13 +62,13 @@ static void search_begins_where_every_block_fits(void **state)
 	for (unsigned round = 0; round < 200000; round++) {
 		const unsigned sli = 2 + round % (TLSF_SLI_MAX - 1);
 		const size_t size = ((random_next(&random) >> (24 + round % 30)) | 2) * 16;
-		const unsigned list = tlsf_list_of(sli, tlsf_search_size(sli, size));
-		const unsigned own = tlsf_list_of(sli, size);
+		const size_t class_size = tlsf_class_size(sli, size);
+		const unsigned list = tlsf_list_of(sli, class_size), own = tlsf_list_of(sli, size);
 
-		/* The smallest size that maps to `list` is at least `size`: 16 bytes less map below. */
-		assert_true(list == own || list == own + 1);
-		if (list == own)
-			assert_true(size == 32 || tlsf_list_of(sli, size - 16) == own - 1);
+		/* It begins its list, 16 bytes less map below; and it is the first that does from `size` on. */
+		assert_true(class_size >= size && class_size % 16 == 0);
+		assert_true(class_size == 32 || tlsf_list_of(sli, class_size - 16) == list - 1);
+		assert_true(list == own ? class_size == size : list == own + 1);
 	}
 }
 
@@ -199,9 +79,9 @@ static void a_used_block_costs_eight_bytes(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "");
+	rig_up(&rig, &tlsf_backend, "");
 	for (size_t bytes = 1; bytes < 20000; bytes += 7) {
-		char *block = take(&rig, POOL_PAGED, bytes);
+		char *block = take_of(&rig, POOL_PAGED, bytes);
 		const size_t whole = bytes <= 24 ? 32 : (bytes + 8 + 15) / 16 * 16;
 
 		assert_int_equal((uintptr_t)block % 16, 0);
@@ -219,38 +99,105 @@ static void holes_are_filled_and_split_from_the_front(void **state)
 	char *a, *b, *c;
 
 	(void)state;
-	rig_up(&rig, "");
-	a = take(&rig, POOL_NONPAGED, 504);
-	b = take(&rig, POOL_NONPAGED, 504);
-	c = take(&rig, POOL_NONPAGED, 504);
+	rig_up(&rig, &tlsf_backend, "");
+	a = take(&rig, 504);
+	b = take(&rig, 504);
+	c = take(&rig, 504);
 	assert_ptr_equal(b, a + 512);
 	assert_ptr_equal(c, b + 512);
 	give(&rig, b);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 120), b);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 376), b + 128);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 24), c + 512);
+	assert_ptr_equal(take(&rig, 120), b);
+	assert_ptr_equal(take(&rig, 376), b + 128);
+	assert_ptr_equal(take(&rig, 24), c + 512);
 	rig_down(&rig);
 }
 
+/* Used up to the last byte by blocks of 1000, the heap has no free block. */
+static void use_up(struct rig *rig)
+{
+	while (rig_walk(rig).bytes[POOL_NONPAGED][POOL_RANGE_FREE] +
+		       rig_walk(rig).bytes[POOL_NONPAGED][POOL_RANGE_FREE_PAGES] >
+	       0)
+		take(rig, 24);
+}
+
 /*
- * Good fit: a free block of the request's own class is passed over when the class also has smaller
- * ones. Its exact size, which begins the class, is found.
+ * Good fit: the search begins one class above the request's own, which also has blocks that are too short. Of the
+ * own class the head alone is looked at.
  */
 static void good_fit_looks_one_class_up(void **state)
 {
 	struct rig rig;
-	char *hole, *other;
+	char *fits, *large, *short_one;
 
 	(void)state;
-	rig_up(&rig, "sli=2,grow=1M");
+	rig_up(&rig, &tlsf_backend, "sli=2");
 	/* Classes of [1024, 2048) with sli=2 are 256 bytes wide. */
-	hole = take(&rig, POOL_NONPAGED, 1096 - 8 + 8 * 7); /* 1152 bytes: class [1024, 1280) */
-	take(&rig, POOL_NONPAGED, 100);
-	give(&rig, hole);
-	other = take(&rig, POOL_NONPAGED, 1144); /* the very size, but looked for from 1280 on */
-	assert_ptr_not_equal(other, hole);
-	assert_ptr_equal(take(&rig, POOL_NONPAGED, 1016), hole); /* 1024 begins the class */
+	fits = take(&rig, 1152 - 8);
+	take(&rig, 24);
+	large = take(&rig, 1280 - 8);
+	take(&rig, 24);
+	short_one = take(&rig, 1088 - 8);
+	use_up(&rig);
+	give(&rig, large);
+	give(&rig, fits);
+	/* The head of its class, and it fits. */
+	assert_ptr_equal(take(&rig, 1140), fits);
+	give(&rig, fits);
+	give(&rig, short_one);
+	/* The head is too short, and what is behind it is not looked at: from 1280 on. */
+	assert_ptr_equal(take(&rig, 1140), large);
 	rig_down(&rig);
+}
+
+/* Before a heap grows, the own class is looked through, no further than its bound. */
+static void the_own_class_is_looked_through_before_the_heap_grows(void **state)
+{
+	char *holes[TLSF_LOOK_MAX + 1];
+	struct rig rig;
+	uint64_t taken;
+
+	(void)state;
+	for (unsigned shorts = TLSF_LOOK_MAX - 1; shorts <= TLSF_LOOK_MAX; shorts++) {
+		rig_up(&rig, &tlsf_backend, "sli=2");
+		for (unsigned i = 0; i <= shorts; i++) {
+			holes[i] = take(&rig, i ? 1088 - 8 : 1152 - 8);
+			take(&rig, 24);
+		}
+		use_up(&rig);
+		for (unsigned i = 0; i <= shorts; i++)
+			give(&rig, holes[i]);
+		taken = counter(&rig, "refills");
+		if (shorts < TLSF_LOOK_MAX) {
+			assert_ptr_equal(take(&rig, 1140), holes[0]);
+			assert_int_equal(counter(&rig, "refills"), taken);
+		} else {
+			assert_ptr_not_equal(take(&rig, 1140), holes[0]);
+			assert_int_equal(counter(&rig, "refills"), taken + 1);
+		}
+		rig_down(&rig);
+	}
+}
+
+/* What a very large request had made is found by the next of its size, not taken anew each time. */
+static void a_very_large_block_comes_and_goes_without_new_memory(void **state)
+{
+	static const char *const options[] = { "", "processors=off", "sli=2", "sli=6" };
+	struct rig rig;
+	uint64_t taken;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		for (size_t bytes = 70000; bytes < 3 * MIB; bytes = bytes * 3 / 2 + 40) {
+			rig_up(&rig, &tlsf_backend, options[i]);
+			give(&rig, take(&rig, bytes));
+			taken = counter(&rig, "pages_taken");
+			for (int round = 0; round < 100; round++)
+				give(&rig, take(&rig, bytes));
+			assert_int_equal(counter(&rig, "pages_taken"), taken);
+			rig_down(&rig);
+		}
+	}
 }
 
 /* ---- coalescing ---- */
@@ -267,9 +214,9 @@ static void neighbours_merge_at_once_in_every_order(void **state)
 		char *blocks[3];
 		size_t sums[POOL_RANGE_KINDS] = { 0 };
 
-		rig_up(&rig, "");
+		rig_up(&rig, &tlsf_backend, "");
 		for (int j = 0; j < 3; j++)
-			blocks[j] = take(&rig, POOL_PAGED, 1000);
+			blocks[j] = take_of(&rig, POOL_PAGED, 1000);
 		for (int j = 0; j < 3; j++) {
 			give(&rig, blocks[orders[i][j]]);
 			rig_check(&rig);
@@ -279,7 +226,7 @@ static void neighbours_merge_at_once_in_every_order(void **state)
 		assert_int_equal(tlsf_backend.walk(rig.pool, range_sum, sums), 0);
 		assert_int_equal(sums[POOL_RANGE_USED] + sums[POOL_RANGE_FREE], 0);
 		assert_int_equal(sums[POOL_RANGE_FREE_PAGES], 64 << 10);
-		assert_ptr_equal(take(&rig, POOL_PAGED, 60000), blocks[0]);
+		assert_ptr_equal(take_of(&rig, POOL_PAGED, 60000), blocks[0]);
 		rig_down(&rig);
 	}
 }
@@ -291,12 +238,12 @@ static uint64_t steps_with(struct rig *rig, void **blocks, size_t from, size_t c
 			   struct random *random)
 {
 	for (size_t i = from; i < count; i++)
-		blocks[i] = take(rig, POOL_PAGED, random_between(random, 1, 600));
+		blocks[i] = take_of(rig, POOL_PAGED, random_between(random, 1, 600));
 	/* Every third goes, and comes back in another size: lists of any length, merges of every kind. */
 	for (size_t i = from; i < count; i += 3)
 		give(rig, blocks[i]);
 	for (size_t i = from; i < count; i += 3)
-		blocks[i] = take(rig, POOL_PAGED, random_between(random, 1, 2000));
+		blocks[i] = take_of(rig, POOL_PAGED, random_between(random, 1, 2000));
 	return counter(rig, "steps_max");
 }
 
@@ -310,7 +257,7 @@ static void steps_stay_constant_up_to_a_million_blocks(void **state)
 	(void)state;
 	assert_non_null(blocks);
 	random_seed(&random, 3);
-	rig_up(&rig, "");
+	rig_up(&rig, &tlsf_backend, "");
 	small = steps_with(&rig, blocks, 0, 1000, &random);
 	large = steps_with(&rig, blocks, 1000, MILLION, &random);
 	assert_in_range(small, 4, TLSF_STEPS_MAX);
@@ -340,15 +287,15 @@ static void a_long_list_is_not_walked(void **state)
 
 	(void)state;
 	assert_non_null(blocks);
-	rig_up(&rig, "grow=32M");
+	rig_up(&rig, &tlsf_backend, "grow=32M");
 	for (int i = 0; i < 2 * HOLES; i++)
-		blocks[i] = take(&rig, POOL_PAGED, 504);
+		blocks[i] = take_of(&rig, POOL_PAGED, 504);
 	for (int i = 0; i < 2 * HOLES; i += 2)
 		give(&rig, blocks[i]);
 	splits = counter(&rig, "splits");
 	/* LIFO: the head of the one list of 20,000 is what was freed last, and fits exactly. */
 	for (int i = 2 * HOLES - 2; i >= 0; i -= 2)
-		assert_ptr_equal(take(&rig, POOL_PAGED, 504), blocks[i]);
+		assert_ptr_equal(take_of(&rig, POOL_PAGED, 504), blocks[i]);
 	assert_int_equal(counter(&rig, "splits"), splits);
 	free(blocks);
 	rig_down(&rig);
@@ -363,10 +310,10 @@ static void spans_go_back_above_what_is_retained(void **state)
 	size_t base;
 
 	(void)state;
-	rig_up(&rig, "processors=off,grow=64K,retain=256K");
+	rig_up(&rig, &tlsf_backend, "processors=off,grow=64K,retain=256K");
 	base = rig_committed(&rig, POOL_PAGED);
 	for (int i = 0; i < 64; i++)
-		blocks[i] = take(&rig, POOL_PAGED, 60000);
+		blocks[i] = take_of(&rig, POOL_PAGED, 60000);
 	assert_int_equal(rig_committed(&rig, POOL_PAGED) - base, 64u << 16);
 	for (int i = 0; i < 64; i++)
 		give(&rig, blocks[i]);
@@ -383,10 +330,10 @@ static void a_span_is_as_small_as_need_be_at_the_limit(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_up(&rig, "grow=1M");
+	rig_up(&rig, &tlsf_backend, "grow=1M");
 	page_source_set_limit(rig.pages[POOL_PAGED], 8192);
-	assert_non_null(take(&rig, POOL_PAGED, 4000));
-	assert_non_null(take(&rig, POOL_PAGED, 4000));
+	assert_non_null(take_of(&rig, POOL_PAGED, 4000));
+	assert_non_null(take_of(&rig, POOL_PAGED, 4000));
 	assert_null(tlsf_backend.alloc(rig.pool, POOL_PAGED, 4000, TAG));
 	rig_down(&rig);
 }
@@ -427,15 +374,15 @@ static void blocks_freed_elsewhere_come_home(void **state)
 	size_t sums[POOL_RANGE_KINDS] = { 0 };
 
 	(void)state;
-	rig_up(&rig, "");
+	rig_up(&rig, &tlsf_backend, "");
 	for (int i = 0; i < 40; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 200);
+		blocks[i] = take(&rig, 200);
 	free_elsewhere(&rig, blocks, 40);
 	rig_check(&rig);
 	tlsf_backend.walk(rig.pool, range_sum, sums);
 	assert_int_equal(sums[POOL_RANGE_CACHED], 40 * 208);
 	assert_int_equal(sums[POOL_RANGE_USED], 0);
-	take(&rig, POOL_NONPAGED, 200);
+	take(&rig, 200);
 	assert_int_equal(counter(&rig, "remote_frees"), TLSF_DRAIN_MAX);
 	tlsf_backend.trim(rig.pool);
 	assert_int_equal(counter(&rig, "remote_frees"), 40);
@@ -449,16 +396,16 @@ static void an_empty_processor_is_everyones(void **state)
 	void *blocks[100];
 
 	(void)state;
-	rig_up(&rig, "");
+	rig_up(&rig, &tlsf_backend, "");
 	for (int i = 0; i < 100; i++)
-		blocks[i] = take(&rig, POOL_NONPAGED, 500);
+		blocks[i] = take(&rig, 500);
 	tlsf_backend.thread_exit(rig.pool);
 	free_elsewhere(&rig, blocks, 100);
-	assert_int_equal(counter(&rig, "frees"), 100);
+	assert_int_equal(counter(&rig, "fast_frees"), 100);
 	assert_int_equal(counter(&rig, "remote_frees"), 0);
 	tlsf_backend.thread_enter(rig.pool, 2);
 	page_source_set_limit(rig.pages[POOL_NONPAGED], rig_committed(&rig, POOL_NONPAGED));
-	assert_non_null(take(&rig, POOL_NONPAGED, 500));
+	assert_non_null(take(&rig, 500));
 	assert_int_equal(counter(&rig, "steals"), 1);
 	tlsf_backend.thread_exit(rig.pool);
 	tlsf_backend.thread_enter(rig.pool, 0);
@@ -475,11 +422,11 @@ static void own_operations_take_no_lock(void **state)
 		struct rig rig;
 		uint64_t before;
 
-		rig_up(&rig, options[off]);
-		give(&rig, take(&rig, POOL_PAGED, 100)); /* the span is there */
+		rig_up(&rig, &tlsf_backend, options[off]);
+		give(&rig, take_of(&rig, POOL_PAGED, 100)); /* the span is there */
 		before = counter(&rig, "lock_acquisitions");
 		for (int i = 0; i < 1000; i++)
-			give(&rig, take(&rig, POOL_PAGED, 1 + (size_t)i));
+			give(&rig, take_of(&rig, POOL_PAGED, 1 + (size_t)i));
 		assert_int_equal(counter(&rig, "lock_acquisitions") - before, off * 2000);
 		rig_down(&rig);
 	}
@@ -509,12 +456,12 @@ static void corruption_is_noticed(void **state)
 		char *a, *b;
 		size_t word = 0;
 
-		rig_up(&rig, options[i]);
-		a = take(&rig, POOL_PAGED, 100);
-		b = take(&rig, POOL_PAGED, 100);
+		rig_up(&rig, &tlsf_backend, options[i]);
+		a = take_of(&rig, POOL_PAGED, 100);
+		b = take_of(&rig, POOL_PAGED, 100);
 		give(&rig, a);
 		EXPECT_STOP(&rig, 0xC2, 7, give(&rig, a));
-		a = take(&rig, POOL_PAGED, 100);
+		a = take_of(&rig, POOL_PAGED, 100);
 		memcpy(&word, b - 8, 8);
 		memset(b - 8, 0xFF, 8); /* an overrun of a by a word */
 		EXPECT_STOP(&rig, 0x19, 0x20, give(&rig, b));
@@ -534,6 +481,8 @@ int main(void)
 		cmocka_unit_test(a_used_block_costs_eight_bytes),
 		cmocka_unit_test(holes_are_filled_and_split_from_the_front),
 		cmocka_unit_test(good_fit_looks_one_class_up),
+		cmocka_unit_test(the_own_class_is_looked_through_before_the_heap_grows),
+		cmocka_unit_test(a_very_large_block_comes_and_goes_without_new_memory),
 		cmocka_unit_test(neighbours_merge_at_once_in_every_order),
 		cmocka_unit_test(steps_stay_constant_up_to_a_million_blocks),
 		cmocka_unit_test(a_long_list_is_not_walked),

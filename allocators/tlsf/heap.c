@@ -1,6 +1,6 @@
 /*
  * The algorithm of TLSF: mapping, segregated lists, splitting, immediate coalescing. Nothing here loops
- * but tlsf_heap_init and tlsf_heap_shrink: alloc and free are straight lines.
+ * but tlsf_heap_init, tlsf_heap_shrink and tlsf_heap_take_near: alloc and free are straight lines.
  *
  * Each operation counts its steps (see TLSF_STEPS_MAX) where they happen, and the most there ever were is
  * kept: the bound that the paper proves is a number here that tests hold against it.
@@ -122,17 +122,34 @@ STRAIGHT void block_use(struct tlsf_heap *heap, unsigned sli, struct tlsf_block 
 	}
 }
 
+/* A block of the size's own class that was looked at, or that a search found. */
+STRAIGHT void block_take(struct tlsf_heap *heap, unsigned sli, struct tlsf_block *block,
+			 size_t size, unsigned *steps)
+{
+	block_unlink(heap, sli, block, tlsf_size(block), steps);
+	block_use(heap, sli, block, size, steps);
+	heap->counts.allocations++;
+}
+
+/*
+ * The class that the size itself belongs to has blocks that are too short as well, so the paper's search begins
+ * one above, and what was freed by a request of the very size is not found by the next. Its head, which was
+ * freed last, is therefore looked at first.
+ */
 STRAIGHT struct tlsf_block *heap_take(struct tlsf_heap *heap, unsigned sli, size_t size)
 {
+	const size_t class_size = tlsf_class_size(sli, size);
+	struct tlsf_block *block = &heap->none;
 	unsigned steps = 0;
-	struct tlsf_block *block = list_search(
-		heap, sli, tlsf_list_of(sli, tlsf_search_size(sli, size)), &steps);
 
-	if (LIKELY(block != NULL)) {
-		block_unlink(heap, sli, block, tlsf_size(block), &steps);
-		block_use(heap, sli, block, size, &steps);
-		heap->counts.allocations++;
+	if (class_size != size) {
+		block = heap->lists[tlsf_list_of(sli, size)];
+		steps++;
 	}
+	if (block == &heap->none || tlsf_size(block) < size)
+		block = list_search(heap, sli, tlsf_list_of(sli, class_size), &steps);
+	if (LIKELY(block != NULL))
+		block_take(heap, sli, block, size, &steps);
 	steps_done(heap, steps);
 	return block;
 }
@@ -145,6 +162,22 @@ STRAIGHT struct tlsf_block *heap_take(struct tlsf_heap *heap, unsigned sli, size
 struct tlsf_block *tlsf_heap_take(struct tlsf_heap *heap, size_t size)
 {
 	return PER_SLI(heap, heap_take, size);
+}
+
+struct tlsf_block *tlsf_heap_take_near(struct tlsf_heap *heap, size_t size)
+{
+	struct tlsf_block *block = heap->lists[tlsf_list_of(heap->sli, size)];
+	unsigned steps = 0;
+
+	for (unsigned looked = 0; block != &heap->none; block = block->next) {
+		if (tlsf_size(block) >= size) {
+			block_take(heap, heap->sli, block, size, &steps);
+			return block;
+		}
+		if (++looked == TLSF_LOOK_MAX)
+			break;
+	}
+	return NULL;
 }
 
 /* ---- spans ---- */
@@ -182,7 +215,6 @@ struct tlsf_block *tlsf_heap_extend(struct tlsf_heap *heap, void *run, size_t by
 	span_link(heap, span);
 	heap->free_span_bytes += bytes;
 	heap->counts.spans_taken++;
-	heap->counts.pages_taken += bytes / heap->source->page_size;
 	tlsf_word_set(block, (bytes - TLSF_SPAN_OVERHEAD) | heap->tag | TLSF_FREE | TLSF_FIRST);
 	tlsf_word_set(tlsf_span_end(span), heap->tag | TLSF_PREVIOUS_FREE);
 	block_use(heap, heap->sli, block, size, &steps);

@@ -144,8 +144,8 @@ static bool type_trim(struct pool *pool, struct tlsf_heap *mine)
 }
 
 /*
- * A span of the usual size, else as little as will do, else what others have; at last as little as will do
- * with all free spans given back, that may be too short each but not together.
+ * A block of the own class after all; a span of the usual size, else as little as will do, else what others have;
+ * at last as little as will do with all free spans given back, that may be too short each but not together.
  */
 struct tlsf_block *tlsf_alloc_slow(struct pool *pool, struct tlsf_heap *heap, size_t size)
 {
@@ -156,6 +156,11 @@ struct tlsf_block *tlsf_alloc_slow(struct pool *pool, struct tlsf_heap *heap, si
 	if (pool->options.processors && tlsf_remote_waits(heap)) {
 		tlsf_remote_drain(heap, UINT_MAX);
 		block = tlsf_heap_take(heap, size);
+	}
+	if (!block) {
+		heap_enter(pool, heap, heap);
+		block = tlsf_heap_take_near(heap, size);
+		heap_leave(pool, heap, heap);
 	}
 	if (!block)
 		block = heap_grow(pool, heap, least > usual ? least : usual, size);

@@ -66,8 +66,7 @@ _Static_assert(TLSF_SPAN_FIRST_AT + offsetof(struct tlsf_block, word) == sizeof(
 	       "the first block's word follows the span's header");
 
 struct tlsf_counts {
-	uint64_t allocations, frees, splits, merges, spans_taken, spans_given, pages_taken,
-		pages_given;
+	uint64_t allocations, frees, splits, merges, spans_taken, spans_given, pages_given;
 	uint64_t remote_frees; /* blocks that other processors left for this heap's owner */
 	uint64_t steals; /* of this heap's memory by other processors that found no other */
 	unsigned steps_max; /* of any operation so far; at most TLSF_STEPS_MAX */
@@ -99,11 +98,13 @@ struct tlsf_heap {
 };
 
 /*
- * The most an operation may do, in steps: a bitmap word that is read to search, a block that is linked
- * or unlinked, a split, a merge. alloc: 3 words, 1 unlinked, 1 split, 1 linked; free: 2 merges of 2
- * (merge, unlink), 1 linked.
+ * The most an operation may do, in steps: a free block that is looked at, a bitmap word that is read to
+ * search, a block that is linked or unlinked, a split, a merge. alloc: 1 looked at, 3 words, 1 unlinked,
+ * 1 split, 1 linked; free: 2 merges of 2 (merge, unlink), 1 linked.
  */
-#define TLSF_STEPS_MAX 6u
+#define TLSF_STEPS_MAX 7u
+/* Before a heap grows, as many blocks of the request's own class are looked at. */
+#define TLSF_LOOK_MAX 16u
 /* With processors=on an alloc also gives at most so many of the blocks that others freed. */
 #define TLSF_DRAIN_MAX 4u
 
@@ -202,24 +203,29 @@ static inline unsigned tlsf_list_of(unsigned sli, size_t size)
 	return (unsigned)((size >> (row + TLSF_UNIT_SHIFT - 1)) + ((size_t)(row - 1) << sli));
 }
 
-/* The smallest size whose list, and every list above it, has only blocks of at least `size`. */
-static inline size_t tlsf_search_size(unsigned sli, size_t size)
+/* `size` rounded up to where a list begins: any block in that list, or in one above it, will do. */
+static inline size_t tlsf_class_size(unsigned sli, size_t size)
 {
 	const size_t linear = size >> (sli + TLSF_UNIT_SHIFT);
-	unsigned row;
+	size_t rest;
 
 	if (linear == 0)
 		return size;
-	row = 64 - (unsigned)__builtin_clzll(linear);
-	return size + ((size_t)1 << (row + TLSF_UNIT_SHIFT - 1)) - 1;
+	rest = ((size_t)1 << (63 - (unsigned)__builtin_clzll(linear) + TLSF_UNIT_SHIFT)) - 1;
+	return (size + rest) & ~rest;
 }
 
 /* ---- heap.c: with the heap's lock held ---- */
 
 /* A heap without memory. `lists` has TLSF_ROWS << sli entries, which are set here. */
 void tlsf_heap_init(struct tlsf_heap *heap, unsigned sli, struct tlsf_block **lists);
-/* Good fit: a used block of at least `size`, a multiple of the unit; NULL if no free one is sure to fit. */
+/*
+ * A used block of at least `size`, a multiple of the unit: the head of the size's own class if that fits, else
+ * good fit; NULL if no free one is sure to fit.
+ */
 struct tlsf_block *tlsf_heap_take(struct tlsf_heap *heap, size_t size);
+/* After that found none: one of the first TLSF_LOOK_MAX blocks of the own class, or NULL. */
+struct tlsf_block *tlsf_heap_take_near(struct tlsf_heap *heap, size_t size);
 /*
  * A used block becomes free and merges with its neighbours. A span that it was the last of and that is
  * more than the heap retains leaves the heap and is returned; otherwise NULL.
