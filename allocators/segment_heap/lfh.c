@@ -8,8 +8,11 @@
  *      ..: the end of a page is too short for a block              remote: others' frees
  *
  * Activation. While a bucket is not active its requests are served by the layers below, which count
- * them: when `lfh_live` (17) of them are held at a time, or `lfh_row` (18) requests in a row were
- * for this bucket, or `lfh_total` (2040) in all, the next one goes to the LFH.
+ * them. The one that would be the `lfh_live`th (17th) held at a time, or the `lfh_total`th (2040th)
+ * in all, activates the bucket and is the first that the LFH serves (Yason, 2.4, "LFH Bucket
+ * Activation": a counter of 5 bits of what is held, and one of 11 bits of what was asked for). So
+ * does `lfh_row`: after 18 requests in a row the next goes to the LFH. That rule is the older LFH's,
+ * not in Yason's paper, and reported of pools; lfh_row=1M turns it off.
  *
  * Placement is random: a slot claims a random word of the active subsegment's bitmap, 64 blocks,
  * and in it each search for a free block begins at a random bit. The numbers are a table of the
@@ -45,21 +48,37 @@
 
 /* ---- activation ---- */
 
-void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row)
+static void bucket_activate(struct sh_heap *heap, struct lfh_bucket *state)
 {
-	const struct sh_options *options = &heap->pool->options;
-	struct lfh_bucket *state = &heap->buckets[bucket];
-	int32_t live = 1 + atomic_fetch_add_explicit(&state->live, 1, memory_order_relaxed);
-	uint32_t requests;
-
-	if (!options->lfh || atomic_load_explicit(&state->is_active, memory_order_relaxed))
-		return;
-	requests = 1 + atomic_fetch_add_explicit(&state->requests, 1, memory_order_relaxed);
-	if (live < (int32_t)options->lfh_live && row < options->lfh_row &&
-	    requests < options->lfh_total)
-		return;
 	if (!atomic_exchange_explicit(&state->is_active, true, memory_order_relaxed))
 		atomic_fetch_add_explicit(&heap->activations, 1, memory_order_relaxed);
+}
+
+void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row)
+{
+	struct lfh_bucket *state = &heap->buckets[bucket];
+
+	atomic_fetch_add_explicit(&state->live, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&state->is_active, memory_order_relaxed))
+		return;
+	atomic_fetch_add_explicit(&state->requests, 1, memory_order_relaxed);
+	if (row >= heap->pool->options.lfh_row)
+		bucket_activate(heap, state);
+}
+
+/* Whether the bucket is active, which the request that asks may bring about. */
+static bool bucket_is_active(struct sh_heap *heap, struct lfh_bucket *state)
+{
+	const struct sh_options *options = &heap->pool->options;
+
+	if (atomic_load_explicit(&state->is_active, memory_order_relaxed))
+		return true;
+	if (1 + atomic_load_explicit(&state->live, memory_order_relaxed) <
+		    (int32_t)options->lfh_live &&
+	    1 + atomic_load_explicit(&state->requests, memory_order_relaxed) < options->lfh_total)
+		return false;
+	bucket_activate(heap, state);
+	return true;
 }
 
 void lfh_note_free(struct sh_heap *heap, unsigned bucket)
@@ -295,7 +314,7 @@ void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum poo
 	struct lfh_bucket *state = &heap->buckets[bucket];
 	struct lfh_slot *slot = &processor->slots[type][bucket];
 
-	if (!atomic_load_explicit(&state->is_active, memory_order_relaxed))
+	if (!bucket_is_active(heap, state))
 		return NULL;
 	if (!atomic_load_explicit(&state->is_spread, memory_order_relaxed))
 		return shared_alloc(pool, processor, &heap->shared_slots[bucket], state, tag);
