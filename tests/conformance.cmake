@@ -30,7 +30,7 @@ foreach(spec ${specs})
 	if(spec MATCHES ":")
 		set(length soak)
 	endif()
-	poolbench_conformance_test(conformance-full:${spec} ARGUMENTS --full ${spec} LABELS ${length} ${backend}
+	poolbench_conformance_test(conformance-full:${spec} ARGUMENTS --full ${kind} ${spec} LABELS ${length} ${backend}
 		TIMEOUT 1800)
 endforeach()
 poolbench_conformance_test(conformance:covers-registry ARGUMENTS --covers "${specs_file}" LABELS fast

@@ -1,5 +1,7 @@
 /*
- * Sheaves: arrays of free objects, two a processor and cache, in front of the slabs (Linux 6.18).
+ * Sheaves: arrays of free objects, two a processor and cache, in front of the slabs. In Linux 6.18 a cache may
+ * ask for them, from 7.0 on every cache has them and neither slabs nor partial lists of a processor are left
+ * behind them (V. Babka, "slab: replace cpu (partial) slabs with sheaves"). Here they are.
  *
  *        processor                        barn, one a cache, under the node's lock
  *        main  [ o o o o . . ]            full:  [oooooo] [oooooo] ...   at most `barn` of them
@@ -31,10 +33,17 @@ struct chain {
 	uint32_t count;
 };
 
-/* As many as a processor's partial slabs would hold; Linux has half of that, since there are two sheaves. */
+/*
+ * Fewer of larger objects, in the proportions of calculate_sheaf_capacity(): 60, 26, 12 and 4, which Linux
+ * enlarges to fill a kmalloc bucket, 26 to 28.
+ */
 static uint32_t sheaf_capacity(const struct pool *pool, const struct slub_cache *cache)
 {
-	uint32_t capacity = slub_scale(cache->bytes, pool->options.sheaf);
+	const uint32_t of_60 = cache->bytes >= POOL_OS_PAGE ? 4
+			       : cache->bytes >= 1024       ? 12
+			       : cache->bytes >= 256        ? 26
+							    : 60;
+	const uint32_t capacity = (pool->options.sheaf * of_60 + 59) / 60;
 
 	return capacity < SLUB_SHEAF_OBJECTS ? capacity : SLUB_SHEAF_OBJECTS;
 }

@@ -4,7 +4,7 @@
  * 1. Sources. C. Lameter, "SLUB: the unqueued slab allocator" (Linux 2.6.22, 2007), and his "Slab allocators in
  *    the Linux kernel: SLAB, SLOB, SLUB" (LinuxCon 2014); the comments of mm/slub.c; J. Bonwick, "The slab
  *    allocator" (USENIX 1994). The frozen bit and per-processor partial lists are of 3.1 and 3.2, links
- *    hardened of 4.14, shuffled of 4.7, sheaves of 6.18 (V. Babka). docs/slub.md has the details.
+ *    hardened of 4.14, shuffled of 4.7, sheaves of 6.18, for all caches of 7.0 (V. Babka). docs/slub.md has the details.
  *
  * 2. Layout. A slab is 2^order pool pages of objects of one size, nothing else: no header in front of an
  *    object or in the slab. A free object's first word links it. Slab descriptors and the page map, which leads
@@ -62,7 +62,7 @@ static const char *const class_set_names[] = { "kmalloc", "fitted", NULL };
 
 static const struct option_def slub_option_table[] = {
 	OPTION_UINT(struct slub_options, sheaf, "120", 0, 1024, "objects",
-		    "objects of a sheaf, 62 at most, scaled by size as cpu_partial; 0: none"),
+		    "objects of a sheaf, 62 at most, fewer of sizes from 256 bytes on; 0: none"),
 	OPTION_UINT(struct slub_options, barn, "10", 0, 1024, "sheaves",
 		    "full sheaves kept a cache"),
 	OPTION_UINT(struct slub_options, cpu_partial, "120", 0, 65536, "objects",
