@@ -10,6 +10,7 @@
 #include "allocators/options.h"
 #include "allocators/registry.h"
 #include "bench/cmd.h"
+#include "bench/list_counters.h"
 #include "plots/figures.h"
 #include "results/record.h"
 #include "results/record_json.h"
@@ -17,7 +18,8 @@
 
 struct list_arguments {
 	const char *what, *name;
-	bool json;
+	const char *directory; /* of a run, for --counters */
+	bool json, counters;
 };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -28,11 +30,16 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case 'j':
 		arguments->json = true;
 		return 0;
+	case 'c':
+		arguments->counters = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (!arguments->what)
 			arguments->what = text;
 		else if (!arguments->name)
 			arguments->name = text;
+		else if (!arguments->directory && strcmp(arguments->what, "backends") == 0)
+			arguments->directory = text;
 		else
 			argp_error(state, "one name at a time: '%s' is too much", text);
 		return 0;
@@ -42,6 +49,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option list_options[] = {
+	{ "counters", 'c', NULL, 0,
+	  "What BACKEND counts of itself, in the run DIR or the newest under results/runs", 0 },
 	{ "json", 'j', NULL, 0, "One JSON document on stdout", 0 },
 	{ 0 },
 };
@@ -49,12 +58,14 @@ static const struct argp_option list_options[] = {
 static const struct argp list_argp = {
 	.options = list_options,
 	.parser = parse_option,
-	.args_doc = "[backends|workloads|metrics|figures] [NAME]",
+	.args_doc = "[backends|workloads|metrics|figures] [NAME]\nBACKEND --counters [DIR]",
 	.doc = "What poolbench has.\vExamples:\n"
 	       "  poolbench list\n"
 	       "  poolbench list backends nt-pool\n"
 	       "  poolbench list irp-storm\n"
-	       "  poolbench list metrics --json",
+	       "  poolbench list metrics --json\n"
+	       "  poolbench list nt-pool --counters\n"
+	       "  poolbench list slub:sheaf=0 --counters results/runs/LAST",
 };
 
 /* ---- one entry ---- */
@@ -269,12 +280,30 @@ static bool is_kind(const char *word)
 	return false;
 }
 
+/* BACKEND [DIR], or "backends" in front of it. */
+static int cmd_counters(const struct list_arguments *arguments)
+{
+	const bool led = arguments->what && strcmp(arguments->what, "backends") == 0;
+	const char *spec = led ? arguments->name : arguments->what;
+	const char *directory = led ? arguments->directory : arguments->name;
+
+	if (spec)
+		return list_counters(spec, directory, arguments->json);
+	fprintf(stderr, "poolbench list --counters: of which backend? `poolbench list backends` "
+			"shows them\n");
+	return EXIT_USAGE;
+}
+
 int cmd_list(int argc, char **argv)
 {
 	struct list_arguments arguments = { 0 };
 	struct listing listing = { 0 };
 
 	argp_parse(&list_argp, argc, argv, 0, NULL, &arguments);
+	if (arguments.counters)
+		return cmd_counters(&arguments);
+	if (arguments.directory)
+		return unknown_name(arguments.directory);
 	if (arguments.what && !is_kind(arguments.what)) {
 		if (arguments.name)
 			return unknown_name(arguments.what);

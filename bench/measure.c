@@ -266,15 +266,28 @@ static void keep_counter(void *arg, const char *name, const char *help, uint64_t
 	record->counter[record->counters++].value = value;
 }
 
+/* Every pass replays the prologue, its laps, those it discards among them, and the epilogue. */
+static uint64_t operations_total(const struct measurement *m)
+{
+	const struct trace *trace = &m->image.trace;
+	const unsigned discarded = m->spec->pass == PASS_MEMORY ? 0 : m->spec->warmup_laps;
+
+	return replay_operations(trace, TRACE_PROLOGUE) +
+	       (m->spec->laps + discarded) * replay_operations(trace, TRACE_BODY) +
+	       replay_operations(trace, TRACE_EPILOGUE);
+}
+
 static int run_pass(struct measurement *m)
 {
 	static int (*const passes[PASSES])(struct measurement *) = { pass_throughput, pass_latency,
 								     pass_memory };
 	int error = passes[m->spec->pass](m);
 
-	if (!error && m->backend->ops->counters)
-		m->backend->ops->counters(m->pool, keep_counter, &m->result->record);
-	return error;
+	if (error)
+		return error;
+	m->result->record.operations_total = operations_total(m);
+	backend_counters(m->backend->ops, m->pool, m->pages, keep_counter, &m->result->record);
+	return 0;
 }
 
 void measurement_close(struct measurement *m)

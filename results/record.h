@@ -129,6 +129,7 @@ struct record {
 	uint64_t seed;
 	uint64_t trace_checksum;
 	uint64_t operations;      /* in the timed region, all threads */
+	uint64_t operations_total; /* since the pool was made: what its counters cover */
 	double started_unix_seconds, wall_seconds;
 	double harness_bytes;     /* the harness's own resident memory in that process, before the pool */
 	int bound;                /* 1: threads bound to processors; 0: not */

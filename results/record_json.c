@@ -58,6 +58,7 @@ static const struct field fields[] = {
 	FIELD("seed", seed, FIELD_U64_TEXT, false, NULL),
 	FIELD("trace_checksum", trace_checksum, FIELD_HEX_TEXT, false, NULL),
 	FIELD("operations", operations, FIELD_U64, false, NULL),
+	FIELD("operations_total", operations_total, FIELD_U64, false, NULL),
 	FIELD("started_unix_seconds", started_unix_seconds, FIELD_REAL, false, NULL),
 	FIELD("wall_seconds", wall_seconds, FIELD_REAL, false, NULL),
 	FIELD("harness_bytes", harness_bytes, FIELD_REAL, false, NULL),

@@ -94,6 +94,47 @@ environment = json.load(open("whole-run/environment.json"))
 assert environment["before"] and environment["after"]
 '
 
+# ---- what a design counts of itself ----
+expect 0 "no run under results/runs" "$poolbench" list nt-pool --counters
+expect 0 "lookaside_hits +[a-z]" "$poolbench" list nt-pool --counters
+expect 0 "pages_taken +[a-z]" "$poolbench" list backends tlsf --counters
+expect 0 "irp-storm: throughput pass, median of 2 repetitions" "$poolbench" list nt-pool --counters whole-run
+expect 0 "fast_allocs +[0-9]+ +0\.[0-9]+ .*lookaside list" "$poolbench" list nt-pool --counters whole-run
+expect 3 "whole-run has no counters of slub" "$poolbench" list slub --counters whole-run
+expect 3 "glibc counts nothing" "$poolbench" list glibc --counters whole-run
+expect 3 "nowhere" "$poolbench" list nt-pool --counters nowhere
+expect 2 "did you mean 'nt-pool'" "$poolbench" list nt-pol --counters
+expect 2 "of which backend" "$poolbench" list --counters
+expect 2 "did you mean|nothing is named" "$poolbench" list backends nt-pool whole-run
+[ -n "$python" ] && expect 0 "" "$python" -c '
+import json, subprocess, sys
+def ask(*words):
+    return json.loads(subprocess.run([sys.argv[1], "list", *words, "--counters", "--json"],
+                                     check=True, stdout=subprocess.PIPE).stdout)
+names = ask("nt-pool")
+assert names["run"] is None and names["cells"] == []
+page = ask("nt-pool", "whole-run")
+assert page["run"] == "whole-run" and page["counters"] == names["counters"]
+(cell,) = page["cells"]
+counted = {c["name"]: c for c in cell["counters"]}
+assert set(counted) == {c["name"] for c in names["counters"]}
+records = [r for r in map(json.loads, open("whole-run/records.jsonl"))
+           if r["backend"] == "nt-pool" and r["pass"] == "throughput"]
+assert cell["repetitions"] == len(records) == 2
+for name, value in counted.items():
+    assert value["help"]
+    assert value["events"] == sum(r["counters"][name] for r in records) / 2, name
+# Every operation of the process is in the account: what lists and descriptors served is what was asked for.
+for r in records:
+    c = r["counters"]
+    served = c["fast_allocs"] + c["descriptor_allocs"] + c["big_allocs"]
+    assert served * 2 == r["operations_total"] > r["operations"], (served, r["operations_total"])
+' "$poolbench"
+# The newest run is found by itself.
+mkdir -p results/runs && cp -r whole-run results/runs/20300101T000000Z-aaaaaa
+expect 0 "20300101T000000Z" "$poolbench" list nt-pool --counters
+rm -r results
+
 # ---- kill -9 in mid-run, then --resume ----
 "$poolbench" run --backend nt-pool,glibc --workload irp-storm,registry-churn --repetitions 6 \
 	--events 40000 --no-plots --out killed-run >out 2>&1 &
