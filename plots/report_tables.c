@@ -5,6 +5,7 @@
 
 #include "html.h"
 #include "report.h"
+#include "results/counter_summary.h"
 
 #define MIB 1048576.0
 
@@ -156,77 +157,75 @@ void report_tables(FILE *out, const struct model *model)
 
 /* ---- the backends' own counters ---- */
 
-/* A cell's first good record that has counters. */
-static const struct record *counters_of(const struct model *model, const struct point *point)
+/* An operation's share in large, all events below; a maximum has no share. */
+static void counter_value(FILE *out, const struct counter_median *median)
 {
-	const struct model_run *run = &model->run[model->series[point->series].run];
-
-	for (size_t i = 0; i < run->count; i++) {
-		const struct record *record = &run->records[i];
-		const struct cell *a = &record->cell, *b = &point->cell->cell;
-		if (record->status == CELL_OK && record->counters && a->threads == b->threads &&
-		    a->page_size == b->page_size && strcmp(a->backend, b->backend) == 0 &&
-		    strcmp(a->workload, b->workload) == 0 && strcmp(a->backing, b->backing) == 0)
-			return record;
-	}
-	return NULL;
+	if (!median)
+		html(out, "<td class=\"n soft\">–</td>");
+	else if (isnan(median->per_operation))
+		html(out, "<td class=\"n\">%.0f</td>", median->events);
+	else
+		html(out, "<td class=\"n\">%.4g<br><span class=\"range\">%.0f</span></td>",
+		     median->per_operation, median->events);
 }
 
-static void counter_row(FILE *out, const struct record *const *records, size_t panels,
+static void counter_row(FILE *out, const struct counter_summary *const *cells, size_t panels,
 			const char *name)
 {
 	html(out, "<tr><th scope=\"row\">%s</th>", name);
-	for (size_t p = 0; p < panels; p++) {
-		const struct record_counter *found = NULL;
-		for (unsigned c = 0; records[p] && c < records[p]->counters; c++) {
-			if (strcmp(records[p]->counter[c].name, name) == 0)
-				found = &records[p]->counter[c];
-		}
-		if (found)
-			html(out, "<td class=\"n\">%zu</td>", (size_t)found->value);
-		else
-			html(out, "<td class=\"n soft\">–</td>");
-	}
+	for (size_t p = 0; p < panels; p++)
+		counter_value(out, cells[p] ? counter_median_find(cells[p], name) : NULL);
 	html(out, "</tr>\n");
 }
 
-static void counter_table(FILE *out, const struct model *model, size_t series)
+/* The rows of the first panel that has any: all cells of a series have the same. */
+static void counter_table(FILE *out, const struct model *model, size_t series,
+			  const struct counter_summary *const *cells)
 {
-	const struct record **records = calloc(model->panels + 1, sizeof(*records));
-	size_t any = 0;
+	const struct counter_summary *first = NULL;
 
-	for (size_t p = 0; records && p < model->panels; p++) {
-		const struct point *point = model_point(model, series, p, panel_threads(model, p));
-		records[p] = point ? counters_of(model, point) : NULL;
-		any += records[p] != NULL;
-	}
-	if (any) {
-		html(out,
-		     "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
-		     "aria-label=\"Counters of "
-		     "%s\">\n<table>\n<thead><tr><th scope=\"col\">counter</th>",
-		     model->series[series].name, model->series[series].name);
-		for (size_t p = 0; p < model->panels; p++)
-			html(out, "<th scope=\"col\" class=\"n\">%s</th>", model->panel[p].name);
-		html(out, "</tr></thead>\n<tbody>\n");
-		/* names in the order of first appearance, each once */
+	for (size_t p = 0; p < model->panels && !first; p++)
+		first = cells[p];
+	if (!first)
+		return;
+	html(out,
+	     "<h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
+	     "aria-label=\"Counters of "
+	     "%s\">\n<table>\n<thead><tr><th scope=\"col\">counter</th>",
+	     model->series[series].name, model->series[series].name);
+	for (size_t p = 0; p < model->panels; p++)
+		html(out, "<th scope=\"col\" class=\"n\">%s</th>", model->panel[p].name);
+	html(out, "</tr></thead>\n<tbody>\n");
+	for (unsigned c = 0; c < first->count; c++)
+		counter_row(out, cells, model->panels, first->counter[c].name);
+	html(out, "</tbody></table></div>\n");
+}
+
+/* The tables of one run's series. */
+static void run_counters(FILE *out, const struct model *model, unsigned run)
+{
+	const struct model_run *source = &model->run[run];
+	const struct counter_summary **cells = calloc(model->panels + 1, sizeof(*cells));
+	struct counter_summary *summaries = NULL;
+	size_t count = 0;
+
+	if (cells && counters_summarise(source->records, source->count, &summaries, &count) != 0)
+		count = 0;
+	for (size_t s = 0; cells && s < model->series_count; s++) {
+		if (model->series[s].run != run)
+			continue;
 		for (size_t p = 0; p < model->panels; p++) {
-			for (unsigned c = 0; records[p] && c < records[p]->counters; c++) {
-				int before = 0;
-				for (size_t q = 0; q < p; q++) {
-					for (unsigned d = 0; records[q] && d < records[q]->counters;
-					     d++)
-						before |= strcmp(records[q]->counter[d].name,
-								 records[p]->counter[c].name) == 0;
-				}
-				if (!before)
-					counter_row(out, records, model->panels,
-						    records[p]->counter[c].name);
-			}
+			const struct point *point = model_point(model, s, p,
+								panel_threads(model, p));
+
+			cells[p] = point ? counter_summary_find(summaries, count,
+								&point->cell->cell)
+					 : NULL;
 		}
-		html(out, "</tbody></table></div>\n");
+		counter_table(out, model, s, cells);
 	}
-	free(records);
+	free(summaries);
+	free(cells);
 }
 
 void report_counters(FILE *out, const struct model *model)
@@ -237,15 +236,19 @@ void report_counters(FILE *out, const struct model *model)
 
 	if (!text)
 		return;
-	for (size_t s = 0; s < model->series_count; s++)
-		counter_table(text, model, s);
+	for (size_t run = 0; run < model->runs; run++)
+		run_counters(text, model, (unsigned)run);
 	fclose(text);
 	if (bytes)
 		fprintf(out,
 			"<section id=\"counters\">\n<h2>The backends' own counters</h2>\n<p>What "
-			"each design "
-			"counts of itself, in one repetition at the most "
-			"threads.</p>\n%s</section>\n",
+			"each "
+			"design counts of itself, at the most threads, median over repetitions: "
+			"events an "
+			"alloc or free, and below them all events since the pool was made. "
+			"<code>poolbench "
+			"list BACKEND --counters</code> says what each one "
+			"counts.</p>\n%s</section>\n",
 			tables);
 	free(tables);
 }
