@@ -201,6 +201,60 @@ static void counter_table(FILE *out, const struct model *model, size_t series,
 	html(out, "</tbody></table></div>\n");
 }
 
+/* ---- what designs have in common (allocators/pool.h), side by side ---- */
+
+static const char *const common_counters[] = {
+	"fast_allocs",       "fast_frees",       "refills",     "splits",         "merges",
+	"lock_acquisitions", "lock_contentions", "pages_taken", "pages_returned",
+};
+#define COMMON_COUNTERS (sizeof(common_counters) / sizeof(*common_counters))
+
+static void common_row(FILE *out, const char *series, const struct counter_summary *cell)
+{
+	html(out, "<tr><th scope=\"row\">%s</th>", series);
+	for (size_t c = 0; c < COMMON_COUNTERS; c++) {
+		const struct counter_median *median = counter_median_find(cell, common_counters[c]);
+
+		if (median && isfinite(median->per_operation))
+			html(out, "<td class=\"n\">%.4f</td>", median->per_operation);
+		else
+			html(out, "<td class=\"n soft\">–</td>");
+	}
+	html(out, "</tr>\n");
+}
+
+static void common_table(FILE *out, const struct model *model, unsigned run, size_t panel,
+			 const struct counter_summary *summaries, size_t count)
+{
+	const unsigned threads = panel_threads(model, panel);
+
+	html(out,
+	     "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Counters in "
+	     "common under %s\">\n<table>\n<thead><tr><th scope=\"col\">%s, an operation</th>",
+	     model->panel[panel].name, model->panel[panel].name);
+	for (size_t c = 0; c < COMMON_COUNTERS; c++) {
+		const char *name = common_counters[c];
+		const size_t word = strcspn(name, "_");
+		const int first = (int)(word + (name[word] == '_'));
+
+		/* Two lines where the name has two words: nine columns must fit a page. */
+		fprintf(out, "<th scope=\"col\" class=\"n\">%.*s<wbr>%s</th>", first, name,
+			name + first);
+	}
+	html(out, "</tr></thead>\n<tbody>\n");
+	for (size_t s = 0; s < model->series_count; s++) {
+		const struct point *point = model_point(model, s, panel, threads);
+		const struct counter_summary *cell =
+			point && model->series[s].run == run
+				? counter_summary_find(summaries, count, &point->cell->cell)
+				: NULL;
+
+		if (cell)
+			common_row(out, model->series[s].name, cell);
+	}
+	html(out, "</tbody></table></div>\n");
+}
+
 /* The tables of one run's series. */
 static void run_counters(FILE *out, const struct model *model, unsigned run)
 {
@@ -211,6 +265,8 @@ static void run_counters(FILE *out, const struct model *model, unsigned run)
 
 	if (cells && counters_summarise(source->records, source->count, &summaries, &count) != 0)
 		count = 0;
+	for (size_t p = 0; p < model->panels && count; p++)
+		common_table(out, model, run, p, summaries, count);
 	for (size_t s = 0; cells && s < model->series_count; s++) {
 		if (model->series[s].run != run)
 			continue;
