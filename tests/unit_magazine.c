@@ -54,6 +54,41 @@ static void alternation_never_touches_the_depot(void **state)
 }
 
 /*
+ * Why there is a previous magazine: bursts of up to M that go back and forth never touch the depot either once one
+ * has brought them a magazine, wherever they start. With one magazine bursts of two already would.
+ */
+static void bursts_of_a_magazine_never_touch_the_depot(void **state)
+{
+	static const unsigned bursts[] = { 2, 3, ROUNDS_512 / 2, ROUNDS_512 };
+	void *held[4 * ROUNDS_512];
+
+	(void)state;
+	for (size_t b = 0; b < sizeof(bursts) / sizeof(*bursts); b++) {
+		struct rig rig;
+		struct slab_cache *cache;
+
+		rig_up(&rig, &magazine_backend, NULL);
+		cache = cache_for(&rig, 512);
+		for (unsigned start = 0; start < 3 * ROUNDS_512; start++) {
+			uint64_t visits = 0;
+
+			held[start] = take(&rig, 512);
+			for (unsigned round = 0; round < 20; round++) {
+				for (unsigned i = 1; i <= bursts[b]; i++)
+					held[start + i] = take(&rig, 512);
+				for (unsigned i = 1; i <= bursts[b]; i++)
+					give(&rig, held[start + i]);
+				if (round == 2)
+					visits = depot_visits(cache);
+			}
+			assert_int_equal(depot_visits(cache), visits);
+		}
+		give_many(&rig, held, 3 * ROUNDS_512);
+		rig_down(&rig);
+	}
+}
+
+/*
  * The paper's model: at worst one visit for M rounds. In a steady state, here a random walk of bursts up to 3M
  * that returns to where it began, the miss rate of each direction is at most 1/M, and it does not fall to
  * nothing: a burst beyond what two magazines hold has to visit.
@@ -479,6 +514,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(alternation_never_touches_the_depot),
+		cmocka_unit_test(bursts_of_a_magazine_never_touch_the_depot),
 		cmocka_unit_test(visits_are_one_in_m_at_most),
 		cmocka_unit_test(full_magazines_cross_processors),
 		cmocka_unit_test(magazines_grow_by_contention),
