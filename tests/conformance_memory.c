@@ -267,7 +267,7 @@ static void no_growth(struct suite *suite)
 	suite_close(suite);
 }
 
-/* Blocks that are live when the pool goes: everything must go back all the same. */
+/* Blocks that are live when the pool goes: walk tells them all, and everything must go back all the same. */
 static void destroy_with_live_blocks(struct suite *suite)
 {
 	struct block blocks[200];
@@ -278,6 +278,7 @@ static void destroy_with_live_blocks(struct suite *suite)
 	for (size_t i = 0; i < 200; i++)
 		block_take(suite, &blocks[i], (enum pool_type)(i % POOL_TYPES),
 			   random_bytes(&random), i);
+	suite_walk(suite, blocks, 200);
 	suite_close(suite);
 }
 

@@ -30,7 +30,8 @@ struct rig {
 	struct pool *pool;
 };
 
-static void open_rig(struct rig *rig, uint32_t parts, enum verifier_guard guard)
+static void open_rig_over(struct rig *rig, const char *spec, uint32_t parts,
+			  enum verifier_guard guard)
 {
 	struct pool_config config = { .page_size = 4096, .processors = 1, .stop = finding_stop };
 	struct verifier_config wanted = { .parts = parts, .guard = guard };
@@ -45,7 +46,7 @@ static void open_rig(struct rig *rig, uint32_t parts, enum verifier_guard guard)
 			_exit(9);
 		config.pages[type] = rig->pages[type];
 	}
-	if (backend_open("nt-pool", &rig->backend, why, sizeof(why)) != 0 ||
+	if (backend_open(spec, &rig->backend, why, sizeof(why)) != 0 ||
 	    backend_create_pool(rig->backend, &config, &rig->below, why, sizeof(why)) != 0)
 		_exit(9);
 	wanted.ops = rig->backend->ops;
@@ -56,6 +57,11 @@ static void open_rig(struct rig *rig, uint32_t parts, enum verifier_guard guard)
 	rig->pool = verifier_pool(rig->verifier);
 	if (rig->ops->thread_enter)
 		rig->ops->thread_enter(rig->pool, 0);
+}
+
+static void open_rig(struct rig *rig, uint32_t parts, enum verifier_guard guard)
+{
+	open_rig_over(rig, "nt-pool", parts, guard);
 }
 
 static void close_rig(struct rig *rig)
@@ -407,6 +413,38 @@ static void leaks_are_counted_by_tag(void **state)
 	close_rig(&rig);
 }
 
+/* What is live when a pool goes is told, whatever the design, and its memory goes back all the same. */
+static void live_blocks_are_reported_over_every_design(void **state)
+{
+	(void)state;
+	for (int i = 0; builtin_backends[i]; i++) {
+		struct verifier_leak most = { 0 };
+		struct rig rig = { .backend = NULL };
+
+		if (builtin_backends[i]->caps & POOL_CAP_FLOOR)
+			continue;
+		open_rig_over(&rig, builtin_backends[i]->name, VERIFIER_TRACKING, 0);
+		for (size_t n = 0; n < 200; n++)
+			assert_non_null(take(&rig, (enum pool_type)(n % POOL_TYPES), 1 + 97 * n));
+		assert_int_equal(verifier_leaks(rig.verifier, sum_leak, &most), 1);
+		assert_int_equal(most.tag, TAG);
+		assert_int_equal(most.blocks, 200);
+		assert_int_equal(most.bytes, 200 + 97 * (199 * 200 / 2));
+		rig.ops->thread_exit(rig.pool);
+		rig.ops->destroy(rig.pool);
+		for (int type = 0; type < POOL_TYPES; type++) {
+			struct page_source_stats stats;
+
+			page_source_stats(rig.pages[type], &stats);
+			assert_int_equal(stats.committed_bytes, 0);
+			assert_int_equal(stats.reserved_bytes, 0);
+			page_source_destroy(rig.pages[type]);
+		}
+		verifier_destroy(rig.verifier);
+		backend_close(rig.backend);
+	}
+}
+
 static void many_blocks_are_tracked(void **state)
 {
 	enum { COUNT = 40000 };
@@ -447,6 +485,7 @@ int main(void)
 		cmocka_unit_test(touch_has_its_arguments),
 		cmocka_unit_test(low_resources_keep_to_their_plan),
 		cmocka_unit_test(leaks_are_counted_by_tag),
+		cmocka_unit_test(live_blocks_are_reported_over_every_design),
 		cmocka_unit_test(many_blocks_are_tracked),
 		cmocka_unit_test(one_special_pool_a_process),
 	};
