@@ -418,7 +418,7 @@ static void live_blocks_are_reported_over_every_design(void **state)
 {
 	(void)state;
 	for (int i = 0; builtin_backends[i]; i++) {
-		struct verifier_leak most = { 0 };
+		struct finding_leak most = { 0 };
 		struct rig rig = { .backend = NULL };
 
 		if (builtin_backends[i]->caps & POOL_CAP_FLOOR)
