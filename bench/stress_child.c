@@ -9,57 +9,113 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/bugcheck.h"
 #include "bench/clock.h"
 #include "bench/stress.h"
 
-#define WATCH_MS  100
-#define ANSWER_MS 500
+#define WATCH_MS     100
+#define ANSWER_MS    500
+#define STARVED_MOST 4u
 
-/* Waits until the child ends (its end of the pipe closes), or has made no progress for so long. */
-static bool ends_in_time(int fd, struct finding *finding, unsigned timeout_seconds)
+/* ---- hangs ---- */
+
+/* Processor time that the child has had, in ns; 0: not known. */
+static uint64_t processor_ns(pid_t child)
 {
+	struct timespec time;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(child, &clock) != 0 || clock_gettime(clock, &time) != 0)
+		return 0;
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Calls `visit` for each of the child's threads until it says true; whether it did. */
+static bool any_thread(pid_t child, bool (*visit)(pid_t child, int thread))
+{
+	char path[48];
+	struct dirent *entry;
+	bool found = false;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)child);
+	threads = opendir(path);
+	while (threads && !found && (entry = readdir(threads)))
+		if (atoi(entry->d_name) > 0)
+			found = visit(child, atoi(entry->d_name));
+	if (threads)
+		closedir(threads);
+	return found;
+}
+
+/* Running, or waiting for a processor. */
+static bool is_runnable(pid_t child, int thread)
+{
+	char path[64], state = '?';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)child, thread);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	fclose(file);
+	return state == 'R';
+}
+
+/*
+ * Waits until the child ends (its end of the pipe closes), or has made no progress for so long. On a busy machine
+ * a child may get no processor for seconds: one that could run, and had less than half of the time, is not hanging,
+ * up to STARVED_MOST times that long.
+ */
+static bool ends_in_time(pid_t child, int fd, struct finding *finding, unsigned timeout_seconds)
+{
+	const uint64_t most_ns = (uint64_t)timeout_seconds * 1000000000u;
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	unsigned long long seen = atomic_load(&finding->operations);
-	uint64_t since = clock_read_ns(CLOCK_MONOTONIC);
+	uint64_t since = clock_read_ns(CLOCK_MONOTONIC), had = processor_ns(child);
 
 	for (;;) {
-		unsigned long long now;
+		const unsigned long long now = atomic_load(&finding->operations);
+		uint64_t waited;
 
 		if (poll(&wait, 1, WATCH_MS) > 0)
 			return true;
-		now = atomic_load(&finding->operations);
-		if (now != seen)
+		if (now != seen) {
 			since = clock_read_ns(CLOCK_MONOTONIC);
+			had = processor_ns(child);
+		}
 		seen = now;
-		if (clock_read_ns(CLOCK_MONOTONIC) - since >
-		    (uint64_t)timeout_seconds * 1000000000u)
+		waited = clock_read_ns(CLOCK_MONOTONIC) - since;
+		if (waited > STARVED_MOST * most_ns ||
+		    (waited > most_ns &&
+		     (processor_ns(child) - had > most_ns / 2 || !any_thread(child, is_runnable))))
 			return false;
 	}
+}
+
+static bool is_worker(pid_t child, int thread)
+{
+	return thread != (int)child;
+}
+
+static bool ask_worker(pid_t child, int thread)
+{
+	if (is_worker(child, thread))
+		syscall(SYS_tgkill, child, thread, SIGUSR1);
+	return false;
 }
 
 /* Asks the child's threads where they are; the first to answer tells. Its main thread only waits for the others. */
 static void ask_where(pid_t child)
 {
-	char path[48];
-	struct dirent *entry;
-	bool asked = false;
-	DIR *threads;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)child);
-	threads = opendir(path);
-	while (threads && (entry = readdir(threads))) {
-		const int thread = atoi(entry->d_name);
-
-		if (thread > 0 && thread != (int)child)
-			asked |= syscall(SYS_tgkill, child, thread, SIGUSR1) == 0;
-	}
-	if (threads)
-		closedir(threads);
-	if (!asked)
+	if (!any_thread(child, is_worker))
 		kill(child, SIGUSR1);
+	any_thread(child, ask_worker);
 }
 
 static void note_end(struct finding *finding, const char *rule, uint64_t first, const char *text)
@@ -121,7 +177,7 @@ int stress_child(stress_play *play, const struct stress_round *round, const stru
 		_exit(0);
 	}
 	close(ends[1]);
-	timed_out = !ends_in_time(ends[0], finding, timeout_seconds);
+	timed_out = !ends_in_time(child, ends[0], finding, timeout_seconds);
 	if (timed_out) {
 		struct pollfd wait = { .fd = ends[0], .events = POLLIN };
 
