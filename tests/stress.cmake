@@ -1,4 +1,5 @@
 poolbench_test(unit_stress LIBS poolbench_bench LABELS fast unit_stress)
+target_compile_definitions(unit_stress PRIVATE PLANTED_BUGS="${CMAKE_CURRENT_SOURCE_DIR}/planted_bugs.txt")
 poolbench_test(unit_verifier LIBS poolbench_bench LABELS fast unit_verifier)
 
 # `poolbench stress` from outside. Each planted bug must be found at default settings and rightly named. (A file, so

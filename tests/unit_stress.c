@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/bugcheck.h"
@@ -268,6 +269,33 @@ static void every_rule_has_its_stop(void **state)
 	assert_string_equal(bugcheck_rule_of(0xC2, 7)->rule, "double-free");
 }
 
+/* Whether the text has the rule as a word of its own, between blanks, bars and line ends. */
+static bool has_rule(const char *text, const char *rule)
+{
+	const size_t length = strlen(rule);
+
+	for (const char *at = strstr(text, rule); at; at = strstr(at + 1, rule))
+		if (at != text && strchr(" |", at[-1]) && strchr("|\n", at[length]))
+			return true;
+	return false;
+}
+
+/* A rule that nothing breaks may be one that cannot be found broken. (A caller's mistakes are unit_verifier's.) */
+static void every_rule_has_a_planted_bug(void **state)
+{
+	static char planted[16384];
+	FILE *file = fopen(PLANTED_BUGS, "re");
+
+	(void)state;
+	assert_non_null(file);
+	assert_in_range(fread(planted, 1, sizeof(planted) - 1, file), 100, sizeof(planted) - 2);
+	fclose(file);
+	for (const struct bugcheck_rule *rule = bugcheck_rules;
+	     strcmp(rule->rule, "zero-bytes") != 0; rule++)
+		if (!has_rule(planted, rule->rule))
+			fail_msg("no plugin of planted_bugs.txt breaks '%s'", rule->rule);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +308,7 @@ int main(void)
 		cmocka_unit_test(plans_of_failure),
 		cmocka_unit_test(every_workload_is_small),
 		cmocka_unit_test(every_rule_has_its_stop),
+		cmocka_unit_test(every_rule_has_a_planted_bug),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

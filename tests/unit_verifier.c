@@ -151,6 +151,13 @@ static void leak(struct rig *rig)
 	verifier_expect_nothing_live(rig->verifier);
 }
 
+static void leak_of_two_tags(struct rig *rig)
+{
+	take(rig, POOL_PAGED, 64);
+	rig->ops->alloc(rig->pool, POOL_NONPAGED, 640, OTHER);
+	verifier_expect_nothing_live(rig->verifier);
+}
+
 static void write_past_end(struct rig *rig)
 {
 	char *block = take(rig, POOL_PAGED, 64);
@@ -331,6 +338,37 @@ static void each_mistake_is_named(void **state)
 	finding_destroy(finding);
 }
 
+/* Who allocated it and who freed it first; what is live, tag by tag. */
+static void findings_tell_the_past(void **state)
+{
+	static const struct mistake twice = {
+		"", double_free, TRACKING, 0, "double-free", 0xC2, 7
+	};
+	static const struct mistake leaking = { "",  leak_of_two_tags, TRACKING,
+						0,   "leaked-blocks",  0xC4,
+						0x62 };
+	struct finding *finding = finding_create();
+
+	(void)state;
+	assert_non_null(finding);
+	make_mistake(&twice, finding);
+	assert_int_equal(finding->pasts, 2);
+	assert_string_equal(finding->past[0].what, "allocated");
+	assert_string_equal(finding->past[1].what, "freed before");
+	for (int i = 0; i < 2; i++)
+		assert_true(finding->past[i].stack.frames > 1);
+	assert_ptr_not_equal(finding->past[0].stack.frame[0], finding->past[1].stack.frame[0]);
+	finding_reset(finding);
+	make_mistake(&leaking, finding);
+	assert_int_equal(finding->leak_tags, 2);
+	assert_int_equal(finding->leaks[0].tag, OTHER);
+	assert_int_equal(finding->leaks[0].blocks, 1);
+	assert_int_equal(finding->leaks[0].bytes, 640);
+	assert_int_equal(finding->leaks[1].tag, TAG);
+	assert_int_equal(finding->leaks[1].bytes, 64);
+	finding_destroy(finding);
+}
+
 /* Address, IRQL, write, instruction: what a stop screen of 0x0A has. */
 static void touch_has_its_arguments(void **state)
 {
@@ -482,6 +520,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_mistake_is_named),
+		cmocka_unit_test(findings_tell_the_past),
 		cmocka_unit_test(touch_has_its_arguments),
 		cmocka_unit_test(low_resources_keep_to_their_plan),
 		cmocka_unit_test(leaks_are_counted_by_tag),
