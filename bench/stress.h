@@ -218,7 +218,10 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 /* The specification of workload number `index` of the registry at small scale; NULL behind the last. */
 const char *stress_workload(unsigned index);
 
-/* A round as a trace's origin, and back. format: bytes needed without the NUL. parse: 0 or -EINVAL and `why`. */
+/*
+ * stress_origin.c: a round as a trace's origin, and back. format: bytes needed without the NUL. parse: 0, -EINVAL, or
+ * -ENOENT where stress did not write it, and `why`.
+ */
 size_t stress_origin_format(const struct stress_round *round, const char *rule, char *text,
 			    size_t text_bytes);
 /* `spec` receives the backend's specification, if there is one. */
