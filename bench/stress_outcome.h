@@ -40,6 +40,10 @@ void stress_tell_finding(const struct stress_session *session, const struct stre
 			 const struct trace *trace, const struct finding *finding,
 			 struct stress_outcome *outcome);
 
+/* The same of a backend that could not even be loaded: there is no round yet. */
+void stress_tell_load(const struct stress_session *session, const struct finding *finding,
+		      struct stress_outcome *outcome);
+
 /* Events of all phases. */
 uint64_t stress_trace_events(const struct trace *trace);
 

@@ -100,7 +100,7 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 		.scenario = scenario,
 		.seed = seed,
 		.processors = plan->threads,
-		.laps = LAPS,
+		.laps = 2 * plan->threads > LAPS ? 2 * plan->threads : LAPS,
 		.verify = plan->verify,
 		.low = plan->low,
 		.workload = plan->workload,
@@ -112,8 +112,10 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 	round.page_size = page_size_of(&random);
 	if (scenario == STRESS_WORKLOADS && !round.workload)
 		round.workload = stress_workload(random_below(&random, count_workloads()));
-	if (scenario == STRESS_MIX || scenario == STRESS_SHORTAGE)
+	if (scenario == STRESS_MIX || scenario == STRESS_SHORTAGE) {
 		round.processors = 1;
+		round.laps = LAPS;
+	}
 	if (scenario == STRESS_SHORTAGE)
 		choose_shortage(&round, &random);
 	if (scenario == STRESS_FAILURES)

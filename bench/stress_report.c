@@ -119,3 +119,22 @@ void stress_tell_finding(const struct stress_session *session, const struct stre
 	outcome->verdict = "finding";
 	snprintf(outcome->why, sizeof(outcome->why), "%s", finding->rule);
 }
+
+void stress_tell_load(const struct stress_session *session, const struct finding *finding,
+		      struct stress_outcome *outcome)
+{
+	char repeat[1024];
+	const struct finding_context context = {
+		.backend = outcome->spec,
+		.scenario = "loading it",
+		.seed = session->seed,
+		.repeat = repeat,
+	};
+
+	snprintf(repeat, sizeof(repeat), "poolbench stress --backend %s", outcome->spec);
+	if (!session->json)
+		finding_print(stdout, finding, &context);
+	outcome->finding = finding_json(finding, &context);
+	outcome->verdict = "finding";
+	snprintf(outcome->why, sizeof(outcome->why), "%s", finding->rule);
+}

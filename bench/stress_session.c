@@ -128,13 +128,44 @@ static void play_systematic(const struct stress_session *session, const struct b
 	}
 }
 
+static const char *probed_spec; /* for the child */
+
+static void probe_load(const struct stress_round *round, const struct trace *trace,
+		       struct finding *finding)
+{
+	struct backend *backend;
+	char why[512];
+
+	(void)round;
+	(void)trace;
+	(void)finding;
+	finding_thread(-1, "loading");
+	if (backend_open(probed_spec, &backend, why, sizeof(why)) == 0)
+		backend_close(backend);
+}
+
+/* First in a child: a library that crashes while it is loaded must not take along what was found so far. */
+static bool can_be_loaded(const struct stress_session *session, struct finding *finding,
+			  struct stress_outcome *outcome)
+{
+	probed_spec = outcome->spec;
+	if (stress_child(probe_load, NULL, NULL, session->timeout_seconds, finding) != 0 ||
+	    !finding->rule[0])
+		return true;
+	stress_tell_load(session, finding, outcome);
+	return false;
+}
+
 static void run_spec(const struct stress_session *session, struct finding *finding,
 		     struct stress_outcome *outcome)
 {
 	struct backend *backend;
-	int error = backend_open(outcome->spec, &backend, outcome->why, sizeof(outcome->why));
+	int error;
 
 	outcome->start_ns = clock_read_ns(CLOCK_MONOTONIC);
+	if (!can_be_loaded(session, finding, outcome))
+		return;
+	error = backend_open(outcome->spec, &backend, outcome->why, sizeof(outcome->why));
 	outcome->verdict = "sound";
 	if (error) {
 		outcome->verdict = error == -EINVAL ? "usage" : "missing";
