@@ -98,7 +98,7 @@ struct stress_run {
 	uint64_t failed_before; /* refused commits of both sources before the stage */
 	bool one_failure; /* systematic: what was refused once must be met when asked again */
 	bool recovering; /* the shortage is over: NULL has no excuse */
-	atomic_ullong met; /* allocations that got a block in this stage */
+	atomic_ullong met_bytes; /* that allocations asked for and got in this stage */
 	struct verifier *verifier; /* NULL: ops and pool are the backend's */
 	char (*lap_names)[STRESS_LAP_NAME]; /* [laps + 1]: blocks keep them */
 };

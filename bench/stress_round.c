@@ -44,7 +44,7 @@ static void end_shortage(struct stress_run *run)
 
 struct laps {
 	size_t early_bytes; /* committed after the lap from which it should not grow any more */
-	uint64_t learnt_met; /* allocations that the lap got after which a pool has learnt */
+	uint64_t learnt_bytes; /* that the lap got after which a pool has learnt */
 };
 
 /* What learns (depths, magazines) may still grow in the first laps, and each processor needs its turn. */
@@ -76,22 +76,22 @@ static void judge_growth(struct stress_run *run, const struct laps *laps)
 }
 
 /*
- * The same shortage must leave room for about as much again, once everything was freed. Not before a pool has learnt
- * (which sizes deserve a bucket of their own, how much a processor keeps): with that it may hold far fewer blocks.
+ * The same shortage must leave room for about as many bytes again, once everything was freed. Bytes, for one large
+ * block more may take the place of a hundred small ones. And not before a pool has learnt (which sizes deserve a bucket of
+ * their own, how much a processor keeps), nor from a lap that began trimmed to one that did not.
  */
 static void judge_met(struct stress_run *run, struct laps *laps, unsigned lap)
 {
-	const uint64_t met = atomic_load(&run->met), before = laps->learnt_met;
+	const uint64_t met = atomic_load(&run->met_bytes), before = laps->learnt_bytes;
 	const uint64_t least = run->trace->processors == 1 ? before - before / 4 : before / 2;
-	const unsigned learnt = early_lap(run) + 1;
+	const unsigned learnt = early_lap(run) + 2;
 
 	if (lap <= learnt)
-		laps->learnt_met = met;
+		laps->learnt_bytes = met;
 	else if (run->round->scenario == STRESS_SHORTAGE && met < least)
-		finding_report(
-			"recovery", NULL,
-			"under the same limit %llu requests were met in lap %u, %llu in lap %u",
-			(unsigned long long)before, learnt, (unsigned long long)met, lap);
+		finding_report("recovery", NULL,
+			       "under the same limit %llu bytes were met in lap %u, %llu in lap %u",
+			       (unsigned long long)before, learnt, (unsigned long long)met, lap);
 }
 
 static void play_laps(struct stress_run *run)

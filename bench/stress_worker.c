@@ -123,7 +123,7 @@ static void do_alloc(struct worker *worker, const struct trace_event *event)
 		atomic_store_explicit(&slot->state, SLOT_REFUSED, memory_order_release);
 		return;
 	}
-	atomic_fetch_add_explicit(&run->met, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&run->met_bytes, block.bytes, memory_order_relaxed);
 	slot->block = block; /* before the shadow has it: who meets its bits looks for it here */
 	if (random_below(&worker->random, RESIDENT_EVERY) == 0)
 		stress_block_resident(run, &block);
@@ -221,7 +221,7 @@ void stress_stage(struct stress_run *run, enum trace_phase phase, unsigned turn,
 	if (!workers)
 		finding_report("harness", NULL, "out of memory");
 	run->failed_before = stress_refused_commits(run);
-	atomic_store(&run->met, 0);
+	atomic_store(&run->met_bytes, 0);
 	for (unsigned i = 0; i < threads; i++) {
 		const struct trace_stream *stream = &run->trace->streams[i];
 

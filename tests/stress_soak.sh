@@ -41,10 +41,11 @@ soak() {
 }
 
 printf '%-26s %5s %5s %8s   (%s seeds each)\n' bug found named seconds "$seeds"
-while read -r plugin rules; do
-	[[ -z "$plugin" || "$plugin" == \#* ]] && continue
+mapfile -t planted < <(grep -vE '^(#|$)' "$here/planted_bugs.txt")
+for line in "${planted[@]}"; do
+	plugin=${line% *}
 	[ $# -gt 0 ] && [[ " $* " != *" $plugin "* ]] && continue
-	soak "$plugin" "$rules" || bad=$((bad + 1))
-done <"$here/planted_bugs.txt"
+	soak "$plugin" "${line##* }" || bad=$((bad + 1))
+done
 echo "$bad bugs not found by every seed, not rightly named or too late"
 [ "$bad" -eq 0 ]
