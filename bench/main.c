@@ -1,7 +1,6 @@
 /*
  * poolbench: a benchmark and stress harness for pool allocators. This file finds the subcommand.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,22 +32,6 @@ static const struct command commands[] = {
 	{ "measure", "one measurement in this process, for debuggers and profilers", cmd_measure },
 };
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
-
-int exit_code_of(int error)
-{
-	switch (error) {
-	case 0:
-		return EXIT_GOOD;
-	case -EINVAL:
-		return EXIT_USAGE;
-	case -ENOENT:
-	case -ENOEXEC:
-	case -ENODEV:
-		return EXIT_MISSING;
-	default:
-		return EXIT_FAILED;
-	}
-}
 
 static void usage(FILE *stream)
 {

@@ -5,7 +5,7 @@
 build_packages=(gcc g++ cmake ninja-build pkg-config git libbenchmark-dev libhwloc-dev gnuplot-nox
 	libjansson-dev libzstd-dev libcmocka-dev)
 peer_packages=(libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 libtbbmalloc2)
-test_packages=(chromium fonts-dejavu-core clang libclang-rt-dev)
+test_packages=(chromium fonts-dejavu-core clang libclang-rt-dev libxml2-utils python3-prometheus-client python3-yaml)
 
 say() {
 	printf '%s\n' "$*" >&2

@@ -5,12 +5,6 @@
 #include <stdio.h>
 
 /*
- * Text for element content or a quoted attribute. Bytes that are not UTF-8 become U+FFFD, control characters
- * spaces.
- */
-void html_text(FILE *out, const char *text);
-
-/*
  * The format is markup and is written as it is, what %s inserts is escaped. Knows %s, %u, %zu, %% and
  * %f, %e, %g with flags, width and precision.
  */

@@ -5,6 +5,7 @@
 #include "html.h"
 #include "report.h"
 #include "results/run_plan.h"
+#include "results/text.h"
 
 #define MACHINE_DEPTH 4
 
@@ -122,7 +123,7 @@ static void shell_word(FILE *out, const char *word)
 		if (*word == '\'')
 			html(out, "%s", "'\\''");
 		else
-			html_text(out, (char[]){ *word, '\0' });
+			markup_text(out, (char[]){ *word, '\0' });
 	}
 	html(out, "'");
 }

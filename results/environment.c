@@ -17,6 +17,7 @@
 #include "build_info.h"
 #include "files.h"
 #include "git_commit.h"
+#include "hash.h"
 #include "record_json.h"
 #include "run_dir.h"
 #include "system_text.h"
@@ -209,7 +210,6 @@ void environment_fingerprint(const json_t *machine, char *fingerprint)
 	const char *microcode = json_string_value(json_object_get(machine, "cpu_microcode"));
 	const char *kernel = json_string_value(json_object_get(machine, "kernel_release"));
 	json_int_t memory = json_integer_value(json_object_get(machine, "memory_bytes"));
-	uint64_t hash = 0xcbf29ce484222325;
 	char text[1024];
 
 	snprintf(text, sizeof(text), "%s|%s|%lld|%lld|%lld|%ld", model ? model : "",
@@ -217,9 +217,8 @@ void environment_fingerprint(const json_t *machine, char *fingerprint)
 		 (long long)json_integer_value(json_object_get(machine, "processors_online")),
 		 (long long)json_integer_value(json_object_get(machine, "cores")),
 		 (long long)((memory + (1 << 29)) >> 30), kernel ? strtol(kernel, NULL, 10) : 0);
-	for (const char *c = text; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
-	snprintf(fingerprint, FINGERPRINT_BYTES, "%016" PRIx64, hash);
+	snprintf(fingerprint, FINGERPRINT_BYTES, "%016" PRIx64,
+		 hash_bytes(HASH_SEED, text, strlen(text)));
 }
 
 /* ---- the build ---- */

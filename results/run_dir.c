@@ -14,6 +14,7 @@
 
 #include "files.h"
 #include "google_json.h"
+#include "hash.h"
 #include "record_json.h"
 #include "series.h"
 
@@ -37,18 +38,9 @@ struct run_dir {
 
 /* ---- what is there already ---- */
 
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t bytes)
-{
-	const unsigned char *byte = data;
-
-	while (bytes--)
-		hash = (hash ^ *byte++) * 0x100000001b3; /* FNV-1a */
-	return hash;
-}
-
 static uint64_t repetition_hash(const struct cell *cell, enum pass pass, unsigned repetition)
 {
-	uint64_t hash = 0xcbf29ce484222325;
+	uint64_t hash = HASH_SEED;
 
 	hash = hash_bytes(hash, cell->backend, strlen(cell->backend) + 1);
 	hash = hash_bytes(hash, cell->workload, strlen(cell->workload) + 1);
