@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/ab.h"
+#include "bench/option_text.h"
 
 const struct ab_series_info ab_series_table[AB_SERIES] = {
 	[AB_TIME] = { "time", "ns/op", METRIC_ns_per_op, PASS_THROUGHPUT, true },
@@ -19,50 +20,13 @@ const struct ab_series_info ab_series_table[AB_SERIES] = {
 	[AB_FOOTPRINT] = { "footprint", "bytes", METRIC_resident_bytes_peak, PASS_MEMORY, true },
 };
 
-static int refuse(char *why, size_t why_bytes, const char *option, const char *value,
-		  const char *wants)
-{
-	snprintf(why, why_bytes, "--%s %s: wants %s", option, value, wants);
-	return -EINVAL;
-}
-
-static int parse_number(const char *value, double low, double high, double *out)
-{
-	char *end;
-	const double number = strtod(value, &end);
-
-	if (end == value || *end || !(number >= low && number <= high))
-		return -EINVAL;
-	*out = number;
-	return 0;
-}
-
-/* "2", "2%": both are two per cent. */
-static int parse_percent(const char *value, double high, double *out)
-{
-	char text[32];
-	size_t length = strlen(value);
-	double number;
-
-	if (length && value[length - 1] == '%')
-		length--;
-	if (length >= sizeof(text))
-		return -EINVAL;
-	memcpy(text, value, length);
-	text[length] = '\0';
-	if (parse_number(text, 0, high, &number) != 0)
-		return -EINVAL;
-	*out = number / 100;
-	return 0;
-}
-
 #define SETTER(name) \
 	static int name(struct ab_options *options, const char *value, char *why, size_t why_bytes)
 
 static int set_spec(char *out, size_t bytes, const char *value, char *why, size_t why_bytes)
 {
 	if (strlen(value) >= bytes)
-		return refuse(why, why_bytes, "a", value, "a shorter name");
+		return option_refuse(why, why_bytes, "a", value, "a shorter name");
 	snprintf(out, bytes, "%s", value);
 	return 0;
 }
@@ -82,8 +46,8 @@ static int set_count(unsigned *out, const char *option, const char *value, char 
 {
 	double number;
 
-	if (parse_number(value, 6, AB_BATCH - 1, &number) != 0 || floor(number) != number)
-		return refuse(why, why_bytes, option, value, "a whole number from 6 to 999");
+	if (option_number(value, 6, AB_BATCH - 1, &number) != 0 || floor(number) != number)
+		return option_refuse(why, why_bytes, option, value, "a whole number from 6 to 999");
 	*out = (unsigned)number;
 	return 0;
 }
@@ -113,30 +77,32 @@ SETTER(set_confirm_pairs)
 
 SETTER(set_budget)
 {
-	if (parse_number(value, 0, 1e9, &options->budget_seconds) != 0)
-		return refuse(why, why_bytes, "budget", value, "seconds");
+	if (option_seconds(value, &options->budget_seconds) != 0)
+		return option_refuse(why, why_bytes, "budget", value,
+				     "seconds, as 90 or 90s or 2m");
 	return 0;
 }
 
 SETTER(set_threshold)
 {
-	if (parse_percent(value, 1000, &options->rules.threshold) != 0 ||
+	if (option_percent(value, 1000, &options->rules.threshold) != 0 ||
 	    !(options->rules.threshold > 0))
-		return refuse(why, why_bytes, "threshold", value, "a percentage above 0, as 2%");
+		return option_refuse(why, why_bytes, "threshold", value,
+				     "a percentage above 0, as 2%");
 	return 0;
 }
 
 SETTER(set_planted)
 {
-	if (parse_percent(value, 1000, &options->planted) != 0)
-		return refuse(why, why_bytes, "planted", value, "a percentage, as 3%, or 0");
+	if (option_percent(value, 1000, &options->planted) != 0)
+		return option_refuse(why, why_bytes, "planted", value, "a percentage, as 3%, or 0");
 	return 0;
 }
 
 SETTER(set_slow_b)
 {
-	if (parse_percent(value, 1000, &options->slow_b) != 0)
-		return refuse(why, why_bytes, "slow-b", value, "a percentage, as 3%, or 0");
+	if (option_percent(value, 1000, &options->slow_b) != 0)
+		return option_refuse(why, why_bytes, "slow-b", value, "a percentage, as 3%, or 0");
 	return 0;
 }
 
@@ -144,28 +110,18 @@ SETTER(set_alpha)
 {
 	double number;
 
-	if (parse_number(value, 0, 0.5, &number) != 0 || !(number > 0))
-		return refuse(why, why_bytes, "alpha", value, "a probability above 0, up to 0.5");
+	if (option_number(value, 0, 0.5, &number) != 0 || !(number > 0))
+		return option_refuse(why, why_bytes, "alpha", value,
+				     "a probability above 0, up to 0.5");
 	options->rules.alpha = number;
 	return 0;
 }
 
 SETTER(set_statistic)
 {
-	static const struct {
-		const char *name;
-		enum metric metric;
-	} names[] = { { "median", METRIC_ns_per_op },
-		      { "q1", METRIC_ns_per_op_q1 },
-		      { "min", METRIC_ns_per_op_min } };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (strcmp(value, names[i].name) == 0) {
-			options->statistic = names[i].metric;
-			return 0;
-		}
-	}
-	return refuse(why, why_bytes, "statistic", value, "median or q1 or min");
+	if (option_statistic(value, &options->statistic) != 0)
+		return option_refuse(why, why_bytes, "statistic", value, OPTION_STATISTICS);
+	return 0;
 }
 
 SETTER(set_gate)
@@ -180,9 +136,10 @@ SETTER(set_gate)
 		while (i < AB_SERIES && strcmp(word, ab_series_table[i].name) != 0)
 			i++;
 		if (i == AB_SERIES)
-			return refuse(why, why_bytes, "gate", word,
-				      "a list of time, instructions, l1d-misses, dtlb-misses, "
-				      "alloc-p99, free-p99, footprint");
+			return option_refuse(
+				why, why_bytes, "gate", word,
+				"a list of time, instructions, l1d-misses, dtlb-misses, "
+				"alloc-p99, free-p99, footprint");
 		gate[i] = true;
 	}
 	memcpy(options->gate, gate, sizeof(gate));
@@ -220,7 +177,7 @@ int ab_set(struct ab_options *options, const char *name, const char *value, char
 			continue;
 		error = option->set(options, value, why, why_bytes);
 		if (!error && run_plan_add_option(&options->record, name, value) != 0)
-			error = refuse(why, why_bytes, name, value, "a shorter value");
+			error = option_refuse(why, why_bytes, name, value, "a shorter value");
 		return error;
 	}
 	return plan_set(&options->plan, &options->record, name, value, why, why_bytes);

@@ -8,9 +8,8 @@
 
 #include "bench/ab.h"
 #include "bench/clock.h"
-#include "bench/launcher.h"
+#include "bench/sampler.h"
 #include "bench/slowdown.h"
-#include "workloads/random.h"
 
 #define ORDER_STREAM  0x41424F52444552u /* keeps the order's randomness apart from the traces' */
 #define POWER_DRAWS   400
@@ -18,13 +17,8 @@
 
 struct session_run {
 	struct ab_session *session;
-	struct run_dir *dir;
-	struct launcher *launcher;
-	struct record *known; /* what an earlier session left */
-	size_t known_count;
+	struct sampler sampler;
 	uint64_t begin_ns;
-	char *why;
-	size_t why_bytes;
 };
 
 /* ---- one process ---- */
@@ -46,26 +40,12 @@ static void recorded_cell(const struct ab_cell *cell, enum ab_role role, struct 
 	}
 }
 
-static const struct record *find_known(const struct session_run *run, const struct cell *cell,
-				       enum pass pass, unsigned repetition)
-{
-	for (size_t i = 0; i < run->known_count; i++) {
-		const struct record *record = &run->known[i];
-
-		if (record->repetition == repetition && record->pass == pass &&
-		    cell_same(&record->cell, cell))
-			return record;
-	}
-	return NULL;
-}
-
 static void make_spec(const struct session_run *run, const struct ab_cell *cell, enum pass pass,
 		      enum ab_role role, struct measure_spec *spec)
 {
 	*spec = run->session->options.plan.prototype;
 	spec->cell = role == AB_B ? cell->b : cell->a;
 	spec->pass = pass;
-	spec->order = (unsigned)run_dir_count(run->dir);
 	if (pass != PASS_THROUGHPUT)
 		spec->laps = 4;
 	if (role == AB_PILOT)
@@ -80,37 +60,14 @@ static void make_spec(const struct session_run *run, const struct ab_cell *cell,
 static int obtain(struct session_run *run, const struct ab_cell *cell, enum pass pass,
 		  unsigned batch, unsigned round, enum ab_role role, struct record *out)
 {
-	const unsigned repetition = (batch * AB_BATCH + round) * AB_ROLES + role;
-	const struct record *known;
 	struct measure_spec spec;
-	struct result result;
 	struct cell kept;
-	int error;
 
 	recorded_cell(cell, role, &kept);
-	known = find_known(run, &kept, pass, repetition);
-	if (known) {
-		*out = *known;
-		return 0;
-	}
 	make_spec(run, cell, pass, role, &spec);
-	spec.repetition = repetition;
-	error = launcher_measure(run->launcher, &spec, &result);
-	if (error) {
-		snprintf(run->why, run->why_bytes, "cannot start a measuring process: %s",
-			 strerror(-error));
-		return error;
-	}
-	result.record.cell = kept;
-	if (spec.slowdown_steps)
-		strncat(result.record.display_name, SLOWED_SUFFIX,
-			sizeof(result.record.display_name) - strlen(result.record.display_name) -
-				1);
-	run->session->processes++;
-	error = run_dir_append(run->dir, &result, run->why, run->why_bytes);
-	*out = result.record;
-	result_release(&result);
-	return error;
+	spec.repetition = (batch * AB_BATCH + round) * AB_ROLES + role;
+	return sampler_take(&run->sampler, &spec, &kept, spec.slowdown_steps ? SLOWED_SUFFIX : NULL,
+			    out);
 }
 
 static void note_failure(struct ab_cell *cell, enum pass pass, enum ab_role role,
@@ -126,27 +83,9 @@ static void note_failure(struct ab_cell *cell, enum pass pass, enum ab_role role
 
 /* ---- a round ---- */
 
-/* The same numbers give the same order, whatever was measured before. */
-static void order_seed(const struct session_run *run, uint64_t cell, enum pass pass, unsigned batch,
-		       unsigned round, struct random *random)
+static uint64_t place_of(unsigned batch, unsigned round)
 {
-	uint64_t state = run->session->options.plan.prototype.seed ^ ORDER_STREAM;
-
-	state = random_splitmix(&state) ^ cell;
-	state = random_splitmix(&state) ^ (uint64_t)pass;
-	state = random_splitmix(&state) ^ ((uint64_t)batch << 32 | round);
-	random_seed(random, random_splitmix(&state));
-}
-
-static void shuffle(unsigned *list, unsigned count, struct random *random)
-{
-	for (unsigned i = count; i > 1; i--) {
-		const unsigned j = random_below(random, i);
-		const unsigned other = list[j];
-
-		list[j] = list[i - 1];
-		list[i - 1] = other;
-	}
+	return (uint64_t)batch << 32 | round;
 }
 
 static unsigned round_roles(const struct ab_cell *cell, enum pass pass, unsigned batch,
@@ -168,15 +107,13 @@ static int measure_round(struct session_run *run, unsigned index, enum pass pass
 {
 	struct ab_cell *cell = &run->session->cells[index];
 	unsigned roles[AB_ROLES], count = round_roles(cell, pass, batch, roles);
-	struct random random;
 	struct record record;
 	double true_steps = NAN, time_a = NAN;
 
 	for (int role = 0; role < AB_ROLES; role++)
 		for (int series = 0; series < AB_SERIES; series++)
 			out->value[role][series] = NAN;
-	order_seed(run, index, pass, batch, round, &random);
-	shuffle(roles, count, &random);
+	sampler_shuffle(&run->sampler, index, (uint64_t)pass, place_of(batch, round), roles, count);
 	for (unsigned i = 0; i < count; i++) {
 		int error = obtain(run, cell, pass, batch, round, (enum ab_role)roles[i], &record);
 
@@ -307,10 +244,8 @@ static int measure_rounds(struct session_run *run, enum pass pass, unsigned batc
 			from = cell->search[pass].count;
 	}
 	for (unsigned round = batch ? 0 : from; round < until && !error; round++) {
-		struct random random;
-
-		order_seed(run, UINT64_MAX, pass, batch, round, &random);
-		shuffle(order, session->cell_count, &random);
+		sampler_shuffle(&run->sampler, UINT64_MAX, (uint64_t)pass, place_of(batch, round),
+				order, session->cell_count);
 		for (unsigned i = 0; i < session->cell_count && !error; i++) {
 			struct ab_cell *cell = &session->cells[order[i]];
 			struct ab_batch *rounds = batch ? &cell->confirm[pass]
@@ -495,23 +430,15 @@ static int run_all(struct session_run *run)
 
 int ab_run(struct ab_session *session, struct run_dir *dir, char *why, size_t why_bytes)
 {
-	const struct plan_options *plan = &session->options.plan;
-	const struct launcher_limits limits = { .timeout_seconds = plan->timeout_seconds,
-						.memory_bytes = plan->memory_limit_bytes };
-	struct session_run run = { .session = session,
-				   .dir = dir,
-				   .begin_ns = monotonic_ns(),
-				   .why = why,
-				   .why_bytes = why_bytes };
-	int error = records_read(run_dir_path(dir), &run.known, &run.known_count, why, why_bytes);
+	struct session_run run = { .session = session, .begin_ns = monotonic_ns() };
+	int error = sampler_open(&run.sampler, &session->options.plan, dir, ORDER_STREAM, why,
+				 why_bytes);
 
-	if (!error)
-		error = launcher_create(&plan->prototype, &limits, &run.launcher, why, why_bytes);
 	if (!error)
 		error = run_all(&run);
 	session->interrupted = launcher_interrupted();
-	launcher_destroy(run.launcher);
-	free(run.known);
+	session->processes = run.sampler.processes;
+	sampler_close(&run.sampler);
 	session->seconds = (double)(monotonic_ns() - run.begin_ns) * 1e-9;
 	if (error == -EINTR && session->interrupted)
 		return 0;

@@ -5,14 +5,8 @@
 #include <string.h>
 
 #include "allocators/options.h"
+#include "bench/option_text.h"
 #include "bench/plan.h"
-
-static int refuse(char *why, size_t why_bytes, const char *option, const char *value,
-		  const char *wants)
-{
-	snprintf(why, why_bytes, "--%s %s: wants %s", option, value, wants);
-	return -EINVAL;
-}
 
 /* ---- lists ---- */
 
@@ -52,7 +46,7 @@ static int words_set(char **list, const char *option, const char *value, char *w
 			free(list[count - 1]);
 			list[count - 1] = error ? NULL : joined;
 		} else if (count == PLAN_LIST) {
-			error = refuse(why, why_bytes, option, value, "at most 64 items");
+			error = option_refuse(why, why_bytes, option, value, "at most 64 items");
 		} else {
 			list[count] = strdup(item);
 			error = list[count++] ? 0 : -ENOMEM;
@@ -64,7 +58,7 @@ static int words_set(char **list, const char *option, const char *value, char *w
 		return -ENOMEM;
 	}
 	if (!error && count == 0)
-		return refuse(why, why_bytes, option, "''", "a comma-separated list");
+		return option_refuse(why, why_bytes, option, "''", "a comma-separated list");
 	return error;
 }
 
@@ -80,7 +74,7 @@ static int numbers_set(size_t *list, const char *option, const char *value,
 	for (; !error && words[count]; count++) {
 		list[count] = parse(words[count]);
 		if (list[count] == 0)
-			error = refuse(why, why_bytes, option, words[count], wants);
+			error = option_refuse(why, why_bytes, option, words[count], wants);
 	}
 	if (!error)
 		list[count] = 0;
@@ -113,7 +107,7 @@ static int set_number(const char *option, const char *value, size_t min, size_t 
 	if (size_parse(value, out) == 0 && *out >= min && *out <= max)
 		return 0;
 	snprintf(wants, sizeof(wants), "a number from %zu to %zu", min, max);
-	return refuse(why, why_bytes, option, value, wants);
+	return option_refuse(why, why_bytes, option, value, wants);
 }
 
 static int set_word(const char *option, const char *value, const char *const *names, int *out,
@@ -129,7 +123,7 @@ static int set_word(const char *option, const char *value, const char *const *na
 		snprintf(wants + strlen(wants), sizeof(wants) - strlen(wants), "%s%s",
 			 i ? " or " : "", names[i]);
 	}
-	return refuse(why, why_bytes, option, value, wants);
+	return option_refuse(why, why_bytes, option, value, wants);
 }
 
 /* ---- one function an option ---- */
@@ -242,7 +236,7 @@ SETTER(set_seed)
 	errno = 0;
 	options->prototype.seed = strtoull(value, &end, 0);
 	if (errno || end == value || *end || *value == '-')
-		return refuse(why, why_bytes, "seed", value, "a number from 0 to 2^64-1");
+		return option_refuse(why, why_bytes, "seed", value, "a number from 0 to 2^64-1");
 	return 0;
 }
 
@@ -271,7 +265,7 @@ static int set_bytes(const char *option, const char *value, size_t *out, char *w
 		     size_t why_bytes)
 {
 	if (size_parse(value, out) != 0)
-		return refuse(why, why_bytes, option, value, "a size such as 64M");
+		return option_refuse(why, why_bytes, option, value, "a size such as 64M");
 	return 0;
 }
 
@@ -301,7 +295,7 @@ SETTER(set_memory_limit)
 SETTER(set_bind)
 {
 	if (strlen(value) >= sizeof(options->prototype.bind))
-		return refuse(why, why_bytes, "bind", value, "a shorter list");
+		return option_refuse(why, why_bytes, "bind", value, "a shorter list");
 	snprintf(options->prototype.bind, sizeof(options->prototype.bind), "%s", value);
 	return 0;
 }
