@@ -25,6 +25,7 @@
 #include <stdio.h>
 
 #include "bench/plan.h"
+#include "results/junit.h"
 #include "results/run_dir.h"
 #include "results/verdict.h"
 
@@ -139,9 +140,20 @@ int ab_exit_code(const struct ab_session *session);
 
 /* ---- what is shown ---- */
 
+/* "irp-storm, 2 threads, 64K pages, base": a cell without its two backends. */
+#define AB_TITLE_BYTES (sizeof(((struct cell *)NULL)->workload) + 100)
+void ab_cell_title(const struct ab_cell *cell, char *text, size_t bytes);
+/* Whether a series of the cell has anything to say: measured, or failed. */
+bool ab_shown(const struct ab_session *session, const struct ab_cell *cell, int series);
+/* What a cell's controls and notes say, one line each behind `indent`. */
+void ab_print_notes(const struct ab_session *session, const struct ab_cell *cell,
+		    const char *indent, FILE *file);
+
 void ab_print_table(const struct ab_session *session, FILE *file);
 void ab_print_markdown(const struct ab_session *session, FILE *file);
 char *ab_to_json(const struct ab_session *session); /* for free(); NULL: out of memory */
+/* Test results, a case a cell and series; no verdict is `undecided` to the CI server. 0 or -errno. */
+int ab_print_junit(const struct ab_session *session, enum junit_outcome undecided, FILE *file);
 /* Every pair: cell, series, batch, round, A, B, control, slowed. */
 void ab_print_pairs(const struct ab_session *session, FILE *file);
 

@@ -4,9 +4,7 @@
 
 #include "bench/ab.h"
 
-#define TITLE_BYTES (sizeof(((struct cell *)NULL)->workload) + 100)
-
-static bool shown(const struct ab_session *session, const struct ab_cell *cell, int series)
+bool ab_shown(const struct ab_session *session, const struct ab_cell *cell, int series)
 {
 	const enum pass pass = ab_series_table[series].pass;
 
@@ -48,7 +46,7 @@ static void describe_value(double value, int series, char *text, size_t bytes)
 		snprintf(text, bytes, "%.4g", value);
 }
 
-static void describe_title(const struct ab_cell *cell, char *text, size_t bytes)
+void ab_cell_title(const struct ab_cell *cell, char *text, size_t bytes)
 {
 	char pages[48] = "own pages";
 
@@ -100,6 +98,13 @@ static void print_notes(const struct ab_cell *cell, const char *indent, FILE *fi
 	}
 }
 
+void ab_print_notes(const struct ab_session *session, const struct ab_cell *cell,
+		    const char *indent, FILE *file)
+{
+	print_controls(session, cell, indent, file);
+	print_notes(cell, indent, file);
+}
+
 static void print_row(const struct ab_session *session, const struct ab_cell *cell, int series,
 		      FILE *file)
 {
@@ -126,17 +131,16 @@ void ab_print_table(const struct ab_session *session, FILE *file)
 	fprintf(file, "A: %s\nB: %s\n", session->options.a, session->options.b);
 	for (unsigned i = 0; i < session->cell_count; i++) {
 		const struct ab_cell *cell = &session->cells[i];
-		char title[TITLE_BYTES], power[24];
+		char title[AB_TITLE_BYTES], power[24];
 
-		describe_title(cell, title, sizeof(title));
+		ab_cell_title(cell, title, sizeof(title));
 		snprintf(power, sizeof(power), "P(%.3g%%)", 100 * session->options.rules.threshold);
 		fprintf(file, "\n%s\n  %-12s %10s %10s  %-26s %8s %7s %6s  verdict\n", title, "",
 			"A", "B", "B/A (interval)", "p", "pairs", power);
 		for (int series = 0; series < AB_SERIES; series++)
-			if (shown(session, cell, series))
+			if (ab_shown(session, cell, series))
 				print_row(session, cell, series, file);
-		print_controls(session, cell, "  ", file);
-		print_notes(cell, "  ", file);
+		ab_print_notes(session, cell, "  ", file);
 	}
 	fprintf(file,
 		"\nintervals %.2f %%, exact signed rank; p after Holm; P(x) the power to suspect a "
@@ -162,9 +166,9 @@ static void print_markdown_row(const struct ab_session *session, const struct ab
 {
 	const struct ab_track *track = &cell->tracks[series];
 	const struct trial *trial = track->trial;
-	char pairs[24], p[24], title[TITLE_BYTES];
+	char pairs[24], p[24], title[AB_TITLE_BYTES];
 
-	describe_title(cell, title, sizeof(title));
+	ab_cell_title(cell, title, sizeof(title));
 	describe_pairs(trial, pairs, sizeof(pairs));
 	describe_p(trial->p_holm, p, sizeof(p));
 	fputs("| ", file);
@@ -197,16 +201,15 @@ void ab_print_markdown(const struct ab_session *session, FILE *file)
 		100 * session->options.rules.threshold);
 	for (unsigned i = 0; i < session->cell_count; i++)
 		for (int series = 0; series < AB_SERIES; series++)
-			if (shown(session, &session->cells[i], series))
+			if (ab_shown(session, &session->cells[i], series))
 				print_markdown_row(session, &session->cells[i], series, file);
 	fputs("\n<details><summary>Controls of this session</summary>\n\n", file);
 	for (unsigned i = 0; i < session->cell_count; i++) {
-		char title[TITLE_BYTES];
+		char title[AB_TITLE_BYTES];
 
-		describe_title(&session->cells[i], title, sizeof(title));
+		ab_cell_title(&session->cells[i], title, sizeof(title));
 		fprintf(file, "%s\n\n", title);
-		print_controls(session, &session->cells[i], "- ", file);
-		print_notes(&session->cells[i], "- ", file);
+		ab_print_notes(session, &session->cells[i], "- ", file);
 		fputc('\n', file);
 	}
 	fprintf(file,

@@ -10,15 +10,17 @@
 #include "bench/ab.h"
 #include "bench/ab_selftest.h"
 #include "bench/cmd.h"
-#include "results/environment.h"
+#include "bench/plan_argp.h"
+#include "bench/recording.h"
 
-#define KEY_PLAN 0x1000 /* + index into plan_option_table */
-#define KEY_AB   0x2000 /* + index into ab_option_table */
+#define KEY_AB PLAN_ARGP_OWN /* + index into ab_option_table */
 enum {
-	KEY_OUT = 0x3000,
+	KEY_OUT = KEY_AB + 0x100,
 	KEY_RESUME,
 	KEY_JSON,
 	KEY_MARKDOWN,
+	KEY_JUNIT,
+	KEY_JUNIT_INCONCLUSIVE,
 	KEY_BISECT,
 	KEY_SELF_TEST,
 	KEY_SESSIONS,
@@ -30,7 +32,8 @@ enum {
 
 struct ab_arguments {
 	struct ab_options options;
-	const char *out, *resume, *markdown;
+	const char *out, *resume, *markdown, *junit;
+	enum junit_outcome undecided; /* what INCONCLUSIVE and UNKNOWN are to a CI server */
 	bool json, bisect, self_test;
 	unsigned recorded, sessions, real; /* of the self-test */
 };
@@ -59,8 +62,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 {
 	struct ab_arguments *arguments = state->input;
 
-	if (key >= KEY_PLAN && key < KEY_AB) {
-		set_option(arguments, state, plan_option_table[key - KEY_PLAN].name, text);
+	if (plan_argp_name(key)) {
+		set_option(arguments, state, plan_argp_name(key), text);
 		return 0;
 	}
 	if (key >= KEY_AB && key < KEY_OUT) {
@@ -79,6 +82,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_MARKDOWN:
 		arguments->markdown = text;
+		return 0;
+	case KEY_JUNIT:
+		arguments->junit = text;
+		return 0;
+	case KEY_JUNIT_INCONCLUSIVE:
+		if (junit_outcome_parse(text, &arguments->undecided) != 0)
+			argp_error(state, "--junit-inconclusive %s: wants " JUNIT_OUTCOME_NAMES,
+				   text);
 		return 0;
 	case KEY_SELF_TEST:
 		arguments->self_test = true;
@@ -117,6 +128,9 @@ static const struct argp_option own_options[] = {
 	{ "json", KEY_JSON, NULL, 0, "The document of the verdicts on stdout instead of a table",
 	  1 },
 	{ "markdown", KEY_MARKDOWN, "FILE", 0, "Also a summary for a pull request", 1 },
+	{ "junit", KEY_JUNIT, "FILE", 0, "Also the verdicts as test results, for a CI server", 1 },
+	{ "junit-inconclusive", KEY_JUNIT_INCONCLUSIVE, "WHAT", 0,
+	  "What no verdict is in there: skipped, error or failure (skipped)", 1 },
 	{ "bisect", KEY_BISECT, NULL, 0,
 	  "For `git bisect run`: exit with 125 where no verdict can be had", 1 },
 	{ "self-test", KEY_SELF_TEST, NULL, 0,
@@ -127,35 +141,34 @@ static const struct argp_option own_options[] = {
 	{ 0 },
 };
 
-#define OPTIONS_MAX 64
-
+/* The plan's options that make sense here, ab's own table, and what only the command line knows. */
 static void build_options(struct argp_option *options)
 {
+	struct argp_option own[PLAN_ARGP_MOST];
 	int count = 0;
 
-	for (int i = 0; plan_option_table[i].name; i++)
-		if (ab_takes(plan_option_table[i].name))
-			options[count++] =
-				(struct argp_option){ plan_option_table[i].name,     KEY_PLAN + i,
-						      plan_option_table[i].argument, 0,
-						      plan_option_table[i].help,     0 };
 	for (int i = 0; ab_option_table[i].name; i++)
 		if (ab_option_table[i].help)
-			options[count++] = (struct argp_option){
-				ab_option_table[i].name, KEY_AB + i, ab_option_table[i].argument, 0,
-				ab_option_table[i].help, 0
-			};
-	for (int i = 0; own_options[i].name; i++)
-		options[count++] = own_options[i];
-	options[count] = (struct argp_option){ 0 };
+			own[count++] = (struct argp_option){ .name = ab_option_table[i].name,
+							     .key = KEY_AB + i,
+							     .arg = ab_option_table[i].argument,
+							     .doc = ab_option_table[i].help };
+	memcpy(own + count, own_options, sizeof(own_options));
+	plan_argp_fill(options, ab_takes, own);
 }
 
 /* ---- the directory ---- */
 
+static int set_stored(void *arg, const char *name, const char *value, char *why, size_t why_bytes)
+{
+	struct ab_arguments *arguments = arg;
+
+	return ab_set(&arguments->options, name, value, why, why_bytes);
+}
+
 static int open_run(struct ab_arguments *arguments, struct ab_session *session,
 		    struct run_dir **run, char *why, size_t why_bytes)
 {
-	struct run_plan stored = { 0 };
 	int error;
 
 	if (!arguments->resume) {
@@ -167,18 +180,8 @@ static int open_run(struct ab_arguments *arguments, struct ab_session *session,
 			       ? -EIO
 			       : 0;
 	}
-	error = run_dir_open_resume(arguments->resume, &stored, run, why, why_bytes);
-	if (error)
-		return error;
-	for (size_t i = 0; !error && i < stored.option_count; i++)
-		error = ab_set(&arguments->options, stored.options[i].name, stored.options[i].value,
-			       why, why_bytes);
-	if (!error && !run_plan_option(&stored, "a")) {
-		snprintf(why, why_bytes, "%s is no comparison: poolbench run --resume",
-			 arguments->resume);
-		error = -EINVAL;
-	}
-	run_plan_release(&stored);
+	error = recording_resume(arguments->resume, "a", "poolbench run", set_stored, arguments,
+				 run, why, why_bytes);
 	return error ? error : ab_create(&arguments->options, session, why, why_bytes);
 }
 
@@ -210,41 +213,48 @@ static int write_verdicts(const struct ab_session *session, struct run_dir *run,
 	return error ? error : write_pairs(session, run, why, why_bytes);
 }
 
-/* Environment, pairs, environment: whatever was measured is in the directory when this returns. */
-static int measure_all(struct ab_session *session, struct run_dir *run, char *why, size_t why_bytes)
+static int measure_pairs(void *arg, struct run_dir *run, char *why, size_t why_bytes)
 {
-	json_t *previous = environment_read(run_dir_path(run));
-	json_t *environment = environment_begin(&session->options.record, previous);
-	int error = environment ? environment_write(run, environment, why, why_bytes) : -ENOMEM;
+	struct ab_session *session = arg;
+	int error = ab_run(session, run, why, why_bytes);
 
-	if (!error)
-		error = ab_run(session, run, why, why_bytes);
-	if (!error)
-		error = environment_end(environment);
-	if (!error)
-		error = environment_write(run, environment, why, why_bytes);
-	if (!error && !session->interrupted)
-		error = write_verdicts(session, run, why, why_bytes);
-	if (!error)
-		error = run_dir_finish(run, why, why_bytes);
-	json_decref(environment);
-	json_decref(previous);
-	return error;
+	return error || session->interrupted ? error : write_verdicts(session, run, why, why_bytes);
 }
 
 /* ---- what is said ---- */
 
-static int write_markdown(const struct ab_session *session, const char *path)
+/* 0, or -EIO with a sentence on stderr. `path` may be NULL: nothing to write. */
+static int write_file(const struct ab_arguments *arguments, const struct ab_session *session,
+		      const char *path,
+		      int (*print)(const struct ab_arguments *, const struct ab_session *, FILE *))
 {
-	FILE *file = fopen(path, "w");
+	FILE *file = path ? fopen(path, "w") : NULL;
+	int error = 0;
 
+	if (!path)
+		return 0;
 	if (file) {
-		ab_print_markdown(session, file);
-		if (fclose(file) == 0)
+		error = print(arguments, session, file);
+		if (fclose(file) == 0 && !error)
 			return 0;
 	}
-	fprintf(stderr, "poolbench ab: cannot write %s: %s\n", path, strerror(errno));
+	fprintf(stderr, "poolbench ab: cannot write %s: %s\n", path,
+		strerror(error ? -error : errno));
 	return -EIO;
+}
+
+static int print_markdown(const struct ab_arguments *arguments, const struct ab_session *session,
+			  FILE *file)
+{
+	(void)arguments;
+	ab_print_markdown(session, file);
+	return 0;
+}
+
+static int print_junit(const struct ab_arguments *arguments, const struct ab_session *session,
+		       FILE *file)
+{
+	return ab_print_junit(session, arguments->undecided, file);
 }
 
 static int show(const struct ab_arguments *arguments, const struct ab_session *session,
@@ -262,7 +272,8 @@ static int show(const struct ab_arguments *arguments, const struct ab_session *s
 		printf("records: %s\n", directory);
 	}
 	if (fflush(stdout) != 0 ||
-	    (arguments->markdown && write_markdown(session, arguments->markdown) != 0))
+	    write_file(arguments, session, arguments->markdown, print_markdown) != 0 ||
+	    write_file(arguments, session, arguments->junit, print_junit) != 0)
 		exit_code = EXIT_FAILED;
 	return exit_code;
 }
@@ -271,8 +282,9 @@ static int carry_out(const struct ab_arguments *arguments, struct ab_session *se
 		     struct run_dir *run)
 {
 	const char *directory = run_dir_path(run);
-	char why[512] = "out of memory";
-	const int error = measure_all(session, run, why, sizeof(why));
+	char why[512] = "";
+	const int error = recording_measure(run, &session->options.record, measure_pairs, session,
+					    why, sizeof(why));
 
 	if (error || session->interrupted) {
 		fprintf(stderr,
@@ -334,7 +346,7 @@ static int self_test(struct ab_arguments *arguments)
 
 int cmd_ab(int argc, char **argv)
 {
-	struct argp_option options[OPTIONS_MAX];
+	struct argp_option options[PLAN_ARGP_MOST];
 	const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
@@ -354,7 +366,9 @@ int cmd_ab(int argc, char **argv)
 		       "3 "
 		       "something needed is missing; 4 inconclusive.",
 	};
-	struct ab_arguments arguments = { .recorded = 100, .sessions = 2000, .real = 3 };
+	struct ab_arguments arguments = {
+		.recorded = 100, .sessions = 2000, .real = 3, .undecided = JUNIT_SKIPPED
+	};
 	struct ab_session session = { 0 };
 	struct run_dir *run = NULL;
 	char why[1024] = "";

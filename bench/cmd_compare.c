@@ -10,16 +10,28 @@
 #include "bench/plan.h"
 #include "results/compare.h"
 #include "results/environment.h"
+#include "results/junit.h"
 #include "results/record_json.h"
 #include "results/run_dir.h"
 
-enum { KEY_REFERENCE = 0x1000, KEY_THRESHOLD, KEY_ALPHA, KEY_GATE, KEY_FORCE, KEY_JSON };
+enum {
+	KEY_REFERENCE = 0x1000,
+	KEY_THRESHOLD,
+	KEY_ALPHA,
+	KEY_GATE,
+	KEY_FORCE,
+	KEY_JSON,
+	KEY_JUNIT,
+	KEY_JUNIT_INCONCLUSIVE
+};
 
 struct compare_arguments {
 	const char *directories[2]; /* BASE, NEW */
 	struct compare_rules rules;
 	bool gate[COMPARE_SERIES];
 	bool force, json;
+	const char *junit;
+	enum junit_outcome undecided; /* what INCONCLUSIVE and UNKNOWN are to a CI server */
 };
 
 static double parse_share(struct argp_state *state, const char *option, const char *text,
@@ -76,6 +88,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_JSON:
 		arguments->json = true;
 		return 0;
+	case KEY_JUNIT:
+		arguments->junit = text;
+		return 0;
+	case KEY_JUNIT_INCONCLUSIVE:
+		if (junit_outcome_parse(text, &arguments->undecided) != 0)
+			argp_error(state, "--junit-inconclusive %s: wants " JUNIT_OUTCOME_NAMES,
+				   text);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 1)
 			argp_error(state, "two runs, not more: what is '%s'?", text);
@@ -98,6 +118,9 @@ static const struct argp_option options[] = {
 	{ "gate", KEY_GATE, "LIST", 0, "Series that decide the exit code (time,footprint)", 0 },
 	{ "force", KEY_FORCE, NULL, 0, "Compare what should not be compared", 0 },
 	{ "json", KEY_JSON, NULL, 0, "A document instead of a table", 0 },
+	{ "junit", KEY_JUNIT, "FILE", 0, "Also the verdicts as test results, for a CI server", 0 },
+	{ "junit-inconclusive", KEY_JUNIT_INCONCLUSIVE, "WHAT", 0,
+	  "What no verdict is in there: skipped, error or failure (skipped)", 0 },
 	{ 0 },
 };
 
@@ -217,6 +240,61 @@ static int print_json(const struct compare_row *rows, size_t count, enum verdict
 	return 0;
 }
 
+static void add_case(struct junit *junit, const struct compare_arguments *arguments,
+		     const struct compare_row *row)
+{
+	char title[1400], numbers[200] = "nothing to compare", output[400];
+	const struct junit_case test = {
+		.classname = title,
+		.name = compare_series_names[row->series],
+		.seconds = NAN,
+		.outcome = junit_outcome_of(row->verdict, arguments->gate[row->series],
+					    arguments->undecided),
+		.type = verdict_names[row->verdict],
+		.message = row->note ? row->note : numbers,
+		.output = output,
+	};
+
+	cell_describe(&row->cell, title, sizeof(title));
+	if (isfinite(row->ratio))
+		snprintf(numbers, sizeof(numbers),
+			 "NEW/BASE %.4f (%.4f .. %.4f), p %.2g after Holm, %zu and %zu repetitions",
+			 row->ratio, row->interval.low, row->interval.high, row->p_holm,
+			 row->base_values, row->new_values);
+	snprintf(output, sizeof(output), "%s%s\n%s\n", verdict_names[row->verdict],
+		 arguments->gate[row->series] ? "" : " (not gating)", numbers);
+	junit_add(junit, &test);
+}
+
+/* 0, or -EIO with a sentence on stderr. */
+static int write_junit(const struct compare_arguments *arguments, const struct compare_row *rows,
+		       size_t count, enum verdict verdict)
+{
+	struct junit *junit = junit_begin("poolbench compare");
+	FILE *file = fopen(arguments->junit, "w");
+	int error = file ? 0 : -errno;
+
+	junit_property(junit, "base", arguments->directories[0]);
+	junit_property(junit, "new", arguments->directories[1]);
+	junit_property(junit, "reference", arguments->rules.reference);
+	junit_property(junit, "verdict", verdict_names[verdict]);
+	for (size_t i = 0; i < count; i++)
+		/* what neither run could measure is no test */
+		if (rows[i].base_values || rows[i].new_values)
+			add_case(junit, arguments, &rows[i]);
+	junit_add_whole(junit, "poolbench compare", verdict, arguments->undecided);
+	if (file)
+		error = junit_end(junit, file);
+	else
+		junit_discard(junit);
+	if (file && fclose(file) && !error)
+		error = -errno;
+	if (error)
+		fprintf(stderr, "poolbench compare: cannot write %s: %s\n", arguments->junit,
+			strerror(-error));
+	return error ? -EIO : 0;
+}
+
 static int carry_out(const struct compare_arguments *arguments, const struct stored_run *base,
 		     const struct stored_run *new_run)
 {
@@ -249,6 +327,8 @@ static int carry_out(const struct compare_arguments *arguments, const struct sto
 		print_table(rows, count, verdict, &arguments->rules);
 	else
 		error = print_json(rows, count, verdict, &arguments->rules, differences);
+	if (!error && arguments->junit)
+		error = write_junit(arguments, rows, count, verdict);
 	free(rows);
 	if (error || fflush(stdout) != 0 || verdict == VERDICT_REGRESSION)
 		return EXIT_FAILED;
@@ -274,6 +354,7 @@ int cmd_compare(int argc, char **argv)
 	struct compare_arguments arguments = {
 		.rules = { .alpha = 0.01, .threshold = 0.05, .reference = "null" },
 		.gate = { [COMPARE_TIME] = true, [COMPARE_FOOTPRINT] = true },
+		.undecided = JUNIT_SKIPPED,
 	};
 	struct stored_run runs[2] = { 0 };
 	char why[1024] = "";

@@ -9,14 +9,14 @@
 #include "bench/cmd.h"
 #include "bench/placement.h"
 #include "bench/plan.h"
+#include "bench/plan_argp.h"
+#include "bench/recording.h"
 #include "bench/runner.h"
 #include "plots/report.h"
 #include "plots/table.h"
-#include "results/environment.h"
 #include "results/run_dir.h"
 
-#define KEY_PLAN 0x1000 /* + index into plan_option_table */
-enum { KEY_QUICK = 0x2000, KEY_OUT, KEY_RESUME, KEY_NO_PLOTS, KEY_JSON };
+enum { KEY_QUICK = PLAN_ARGP_OWN, KEY_OUT, KEY_RESUME, KEY_NO_PLOTS, KEY_JSON };
 
 /* --quick: a first look in a minute or two; its record says what it was. */
 static const char *const quick_options[][2] = {
@@ -48,8 +48,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 {
 	struct run_arguments *arguments = state->input;
 
-	if (key >= KEY_PLAN && key < KEY_QUICK) {
-		set_option(arguments, state, plan_option_table[key - KEY_PLAN].name, text);
+	if (plan_argp_name(key)) {
+		set_option(arguments, state, plan_argp_name(key), text);
 		return 0;
 	}
 	switch (key) {
@@ -87,36 +87,7 @@ static const struct argp_option own_options[] = {
 	{ 0 },
 };
 
-#define OPTIONS_MAX 64
-
-static void build_options(struct argp_option *options)
-{
-	int count = 0;
-
-	for (int i = 0; plan_option_table[i].name; i++)
-		options[count++] =
-			(struct argp_option){ plan_option_table[i].name,     KEY_PLAN + i,
-					      plan_option_table[i].argument, 0,
-					      plan_option_table[i].help,     0 };
-	for (int i = 0; own_options[i].name; i++)
-		options[count++] = own_options[i];
-	options[count] = (struct argp_option){ 0 };
-}
-
 /* ---- the run's directory ---- */
-
-/* The machine's topology: a run is worth having without it, so a failure is only said. */
-static void write_topology(struct run_dir *run)
-{
-	struct placement *placement = NULL;
-	char path[4096], why[256] = "";
-
-	snprintf(path, sizeof(path), "%s/topology.xml", run_dir_path(run));
-	if (placement_create(&placement, why, sizeof(why)) != 0 ||
-	    placement_export(placement, path, why, sizeof(why)) != 0)
-		fprintf(stderr, "poolbench run: no topology.xml: %s\n", why);
-	placement_destroy(placement);
-}
 
 /* A policy or list that this machine cannot honour is a mistake of the command line, not of every cell. */
 static int check_binding(const struct plan *plan, char *why, size_t why_bytes)
@@ -132,10 +103,16 @@ static int check_binding(const struct plan *plan, char *why, size_t why_bytes)
 	return error ? -EINVAL : 0;
 }
 
+static int set_stored(void *arg, const char *name, const char *value, char *why, size_t why_bytes)
+{
+	struct run_arguments *arguments = arg;
+
+	return plan_set(&arguments->options, &arguments->record, name, value, why, why_bytes);
+}
+
 static int open_run(struct run_arguments *arguments, struct plan *plan, struct run_dir **run,
 		    char *why, size_t why_bytes)
 {
-	struct run_plan stored = { 0 };
 	int error;
 
 	if (!arguments->resume) {
@@ -149,13 +126,8 @@ static int open_run(struct run_arguments *arguments, struct plan *plan, struct r
 			       ? -EIO
 			       : 0;
 	}
-	error = run_dir_open_resume(arguments->resume, &stored, run, why, why_bytes);
-	if (error)
-		return error;
-	for (size_t i = 0; !error && i < stored.option_count; i++)
-		error = plan_set(&arguments->options, &arguments->record, stored.options[i].name,
-				 stored.options[i].value, why, why_bytes);
-	run_plan_release(&stored);
+	error = recording_resume(arguments->resume, NULL, NULL, set_stored, arguments, run, why,
+				 why_bytes);
 	return error ? error
 		     : plan_create(&arguments->options, &arguments->record, plan, why, why_bytes);
 }
@@ -187,37 +159,27 @@ static int show(const struct run_arguments *arguments, const char *directory)
 	return exit_code;
 }
 
-/* Environment, measurement, environment: whatever was measured is in the directory when this returns. */
-static int measure_all(struct plan *plan, struct run_dir *run, struct runner_totals *totals,
-		       char *why, size_t why_bytes)
-{
-	json_t *previous = environment_read(run_dir_path(run));
-	json_t *environment = environment_begin(&plan->record, previous);
-	int error = environment ? environment_write(run, environment, why, why_bytes) : -ENOMEM;
+struct measuring {
+	struct plan *plan;
+	struct runner_totals *totals;
+};
 
-	if (!error) {
-		write_topology(run);
-		error = runner_run(plan, run, totals, why, why_bytes);
-	}
-	if (!error)
-		error = environment_end(environment);
-	if (!error)
-		error = environment_write(run, environment, why, why_bytes);
-	if (!error)
-		error = run_dir_finish(run, why, why_bytes);
-	json_decref(environment);
-	json_decref(previous);
-	return error;
+static int measure_cells(void *arg, struct run_dir *run, char *why, size_t why_bytes)
+{
+	const struct measuring *measuring = arg;
+
+	return runner_run(measuring->plan, run, measuring->totals, why, why_bytes);
 }
 
 static int carry_out(const struct run_arguments *arguments, struct plan *plan, struct run_dir *run)
 {
 	const char *directory = run_dir_path(run);
 	struct runner_totals totals = { 0 };
-	char why[512] = "out of memory";
+	struct measuring measuring = { plan, &totals };
+	char why[512] = "";
 	int exit_code;
 
-	if (measure_all(plan, run, &totals, why, sizeof(why)) != 0) {
+	if (recording_measure(run, &plan->record, measure_cells, &measuring, why, sizeof(why))) {
 		fprintf(stderr,
 			"poolbench run: %s\n  what was measured until then is in %s; go on with:\n"
 			"  poolbench run --resume %s\n",
@@ -237,7 +199,7 @@ static int carry_out(const struct run_arguments *arguments, struct plan *plan, s
 
 int cmd_run(int argc, char **argv)
 {
-	struct argp_option options[OPTIONS_MAX];
+	struct argp_option options[PLAN_ARGP_MOST];
 	const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
@@ -261,7 +223,7 @@ int cmd_run(int argc, char **argv)
 	char why[1024] = "";
 	int error;
 
-	build_options(options);
+	plan_argp_fill(options, NULL, own_options);
 	if (plan_options_init(&arguments.options) != 0)
 		return EXIT_FAILED;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);

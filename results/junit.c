@@ -19,8 +19,30 @@ struct junit {
 	double seconds;
 };
 
-static void junit_free(struct junit *junit)
+static const char *const elements[JUNIT_OUTCOMES] = { NULL, "failure", "error", "skipped" };
+
+int junit_outcome_parse(const char *text, enum junit_outcome *out)
 {
+	for (int i = JUNIT_FAILURE; i < JUNIT_OUTCOMES; i++) {
+		if (strcmp(text, elements[i]) != 0)
+			continue;
+		*out = (enum junit_outcome)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+enum junit_outcome junit_outcome_of(enum verdict verdict, bool gate, enum junit_outcome undecided)
+{
+	if (!gate || verdict_passes(verdict))
+		return JUNIT_PASSED;
+	return verdict == VERDICT_REGRESSION ? JUNIT_FAILURE : undecided;
+}
+
+void junit_discard(struct junit *junit)
+{
+	if (!junit)
+		return;
 	for (int part = 0; part < PARTS; part++) {
 		if (junit->file[part])
 			fclose(junit->file[part]);
@@ -36,7 +58,7 @@ struct junit *junit_begin(const char *suite)
 	for (int part = 0; part < PARTS && junit; part++) {
 		junit->file[part] = open_memstream(&junit->text[part], &junit->bytes[part]);
 		if (!junit->file[part]) {
-			junit_free(junit);
+			junit_discard(junit);
 			junit = NULL;
 		}
 	}
@@ -94,7 +116,6 @@ void junit_origin(struct junit *junit, double unix_seconds, const char *machine)
 
 void junit_add(struct junit *junit, const struct junit_case *test)
 {
-	static const char *const elements[JUNIT_OUTCOMES] = { NULL, "failure", "error", "skipped" };
 	FILE *file = junit ? junit->file[PART_CASES] : NULL;
 	const char *element = elements[test->outcome];
 
@@ -130,6 +151,20 @@ void junit_add(struct junit *junit, const struct junit_case *test)
 	fputs("    </testcase>\n", file);
 }
 
+void junit_add_whole(struct junit *junit, const char *classname, enum verdict verdict,
+		     enum junit_outcome undecided)
+{
+	const struct junit_case test = { .classname = classname,
+					 .name = "verdict",
+					 .seconds = NAN,
+					 .outcome = junit_outcome_of(verdict, true, undecided),
+					 .type = verdict_names[verdict],
+					 .message = "nothing to compare" };
+
+	if (junit && !junit->cases)
+		junit_add(junit, &test);
+}
+
 static void put_totals(const struct junit *junit, FILE *out)
 {
 	fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\"", junit->cases,
@@ -146,8 +181,7 @@ int junit_end(struct junit *junit, FILE *out)
 		junit->file[part] = NULL;
 	}
 	if (error) {
-		if (junit)
-			junit_free(junit);
+		junit_discard(junit);
 		return error;
 	}
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"poolbench\"", out);
@@ -162,6 +196,6 @@ int junit_end(struct junit *junit, FILE *out)
 			junit->text[PART_PROPERTIES]);
 	fprintf(out, "%s  </testsuite>\n</testsuites>\n", junit->text[PART_CASES]);
 	error = fflush(out) || ferror(out) ? -EIO : 0;
-	junit_free(junit);
+	junit_discard(junit);
 	return error;
 }

@@ -6,7 +6,10 @@
 #ifndef POOLBENCH_JUNIT_H
 #define POOLBENCH_JUNIT_H
 
+#include <stdbool.h>
 #include <stdio.h>
+
+#include "verdict.h"
 
 enum junit_outcome {
 	JUNIT_PASSED,
@@ -15,6 +18,19 @@ enum junit_outcome {
 	JUNIT_SKIPPED,
 	JUNIT_OUTCOMES
 };
+
+/*
+ * What a verdict that could not be reached is to be: "skipped", "error" or "failure". 0 or -EINVAL. Servers fail a
+ * job for the latter two.
+ */
+#define JUNIT_OUTCOME_NAMES "skipped, error or failure"
+int junit_outcome_parse(const char *text, enum junit_outcome *out);
+
+/*
+ * The outcome of a verdict: a gate passes or fails by it; what does not gate passes, for the exit code of the command
+ * says the same.
+ */
+enum junit_outcome junit_outcome_of(enum verdict verdict, bool gate, enum junit_outcome undecided);
 
 struct junit;
 
@@ -35,7 +51,15 @@ struct junit_case {
 };
 void junit_add(struct junit *junit, const struct junit_case *test);
 
+/*
+ * The case that stands for all where there is none: nothing could be compared, and a document without cases would
+ * look like a good day. Adds nothing where there are cases.
+ */
+void junit_add_whole(struct junit *junit, const char *classname, enum verdict verdict,
+		     enum junit_outcome undecided);
+
 /* Writes the document and frees it. 0, -ENOMEM, or -EIO where `out` does not take it. */
 int junit_end(struct junit *junit, FILE *out);
+void junit_discard(struct junit *junit); /* NULL is fine */
 
 #endif

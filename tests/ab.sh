@@ -3,6 +3,9 @@
 # No absolute time is a condition: what is known is that a backend is itself, and that work was planted.
 set -uo pipefail
 poolbench=$1 broken=$2
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/junit_check.sh
+. "$here/junit_check.sh"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
@@ -26,7 +29,15 @@ expect() {
 	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
 }
 
+# junit FILE: good by its schema, where there is a parser for it.
+junit() {
+	checks=$((checks + 1))
+	command -v xmllint >/dev/null || return 0
+	junit_check "$1" >out || fail "JUnit: $1"
+}
+
 # ---- words ----
+expect 2 "skipped, error or failure" "$poolbench" ab nt-pool glibc --junit-inconclusive maybe
 expect 2 "which two" "$poolbench" ab nt-pool
 expect 2 "not more" "$poolbench" ab nt-pool glibc null
 expect 2 "did you mean 'nt-pool'" "$poolbench" ab nt-poll glibc
@@ -40,7 +51,12 @@ expect 3 "nowhere" "$poolbench" ab ./nowhere.so glibc
 expect 3 "not a|cannot|no" "$poolbench" ab --resume nothing-here
 
 # ---- a great difference is a regression one way and an improvement the other ----
-expect 1 "REGRESSION" "$poolbench" ab null glibc "${small[@]}" --out worse --markdown worse.md
+expect 1 "REGRESSION" "$poolbench" ab null glibc "${small[@]}" --out worse --markdown worse.md \
+	--junit worse.xml
+junit worse.xml
+expect 0 '<failure type="REGRESSION" message="B/A [0-9.]+' cat worse.xml
+expect 0 'classname="irp-storm, 1 thread, .* name="time"' cat worse.xml
+expect 1 "cannot write nowhere/x.xml" "$poolbench" ab --resume worse --junit nowhere/x.xml
 expect 0 '"verdict": "REGRESSION"' cat worse/ab.json
 expect 0 'A against A' cat worse.md
 expect 0 'planted \+3.0 %' cat worse.md
@@ -59,7 +75,9 @@ expect '0|4' 'footprint.*EQUIVALENT' "$poolbench" ab nt-pool nt-pool --workload 
 	--passes memory
 
 # ---- a side that fails ----
-expect 1 "segfaults.so: CRASHED" "$poolbench" ab nt-pool "$broken/segfaults.so" "${small[@]}"
+expect 1 "segfaults.so: CRASHED" "$poolbench" ab nt-pool "$broken/segfaults.so" "${small[@]}" --junit crash.xml
+junit crash.xml
+expect 0 '<error type="UNKNOWN" message=".*segfaults.so: CRASHED' cat crash.xml
 expect 4 "UNKNOWN" "$poolbench" ab "$broken/segfaults.so" nt-pool "${small[@]}"
 expect 125 "UNKNOWN" "$poolbench" ab "$broken/segfaults.so" nt-pool "${small[@]}" --bisect
 
@@ -73,7 +91,7 @@ done
 kill -9 $victim
 wait $victim 2>/dev/null
 before=$(head -n 12 killed/records.jsonl | sha256sum)
-expect 2 "no comparison" "$poolbench" ab --resume "$(
+expect 2 "not made by this command" "$poolbench" ab --resume "$(
 	"$poolbench" run --backend null --workload irp-storm --passes throughput --repetitions 1 --events 4000 \
 		--laps 3 --no-plots --out plain >/dev/null 2>&1
 	echo plain
@@ -111,12 +129,21 @@ expect 2 "trace of irp-storm" "$poolbench" compare base short
 expect '0|1|4' "in spite of" "$poolbench" compare base short --force
 sed -i 's/"machine_fingerprint": "[^"]*"/"machine_fingerprint": "0123456789abcdef"/' new/environment.json
 expect 2 "fingerprint.*0123456789abcdef" "$poolbench" compare base new
-expect 4 "UNKNOWN" "$poolbench" compare base base --reference glibc
+expect 4 "UNKNOWN" "$poolbench" compare base base --reference glibc --junit unknown.xml
+junit unknown.xml
+expect 0 '<skipped message=' cat unknown.xml
+expect 4 "UNKNOWN" "$poolbench" compare base base --reference glibc --junit unknown.xml --junit-inconclusive error
+junit unknown.xml
+expect 0 '<error type="UNKNOWN"' cat unknown.xml
+expect 2 "skipped, error or failure" "$poolbench" compare base new --junit-inconclusive what
+expect 1 "cannot write nowhere/x" "$poolbench" compare base base --threshold 500 --junit nowhere/x.xml
 # the same run with every time of the backend doubled: only the ratio to the floor can tell
 sed -E '/"backend": ?"nt-pool"/s/("ns_per_op_q1": ?)([0-9])/\19\2/' base/records.jsonl >doubled.jsonl
 cp -r base doubled
 mv doubled.jsonl doubled/records.jsonl
-expect 1 '"verdict": "REGRESSION"' "$poolbench" compare base doubled --json
+expect 1 '"verdict": "REGRESSION"' "$poolbench" compare base doubled --json --junit doubled.xml
+junit doubled.xml
+expect 0 '<failure type="REGRESSION" message="NEW/BASE' cat doubled.xml
 expect 0 '"verdict": "IMPROVEMENT"' "$poolbench" compare doubled base --json
 
 printf '%d checks, %d failures\n' "$checks" "$failures"
