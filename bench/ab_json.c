@@ -42,6 +42,11 @@ static json_t *series_json(const struct ab_session *session, const struct ab_cel
 static json_t *cell_json(const struct ab_session *session, const struct ab_cell *cell)
 {
 	json_t *all = json_array(), *failures = json_object(), *object;
+	char name[sizeof(cell->a.backend) + sizeof(cell->a.workload) + 100];
+	char title[AB_TITLE_BYTES];
+
+	cell_name(&cell->a, name, sizeof(name));
+	ab_cell_title(cell, title, sizeof(title));
 
 	for (int series = 0; series < AB_SERIES; series++)
 		if (session->options.plan.passes[ab_series_table[series].pass])
@@ -50,7 +55,7 @@ static json_t *cell_json(const struct ab_session *session, const struct ab_cell 
 		if (cell->failed[pass][0])
 			json_object_set_new(failures, pass_names[pass],
 					    json_text(cell->failed[pass]));
-	object = json_pack("{so sI so ss so so si so so}", "workload", json_text(cell->a.workload),
+	object = json_pack("{so so so sI so ss so so si so so}", "cell", json_text(name), "title", json_text(title), "workload", json_text(cell->a.workload),
 			   "threads", (json_int_t)cell->a.threads, "page_size",
 			   json_integer((json_int_t)(cell->b.page_size ? cell->b.page_size
 								       : cell->a.page_size)),

@@ -12,6 +12,7 @@
 #include "bench/cmd.h"
 #include "bench/plan_argp.h"
 #include "bench/recording.h"
+#include "plots/report.h"
 
 #define KEY_AB PLAN_ARGP_OWN /* + index into ab_option_table */
 enum {
@@ -21,6 +22,7 @@ enum {
 	KEY_MARKDOWN,
 	KEY_JUNIT,
 	KEY_JUNIT_INCONCLUSIVE,
+	KEY_NO_PLOTS,
 	KEY_BISECT,
 	KEY_SELF_TEST,
 	KEY_SESSIONS,
@@ -34,7 +36,7 @@ struct ab_arguments {
 	struct ab_options options;
 	const char *out, *resume, *markdown, *junit;
 	enum junit_outcome undecided; /* what INCONCLUSIVE and UNKNOWN are to a CI server */
-	bool json, bisect, self_test;
+	bool json, bisect, self_test, no_plots;
 	unsigned recorded, sessions, real; /* of the self-test */
 };
 
@@ -82,6 +84,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_MARKDOWN:
 		arguments->markdown = text;
+		return 0;
+	case KEY_NO_PLOTS:
+		arguments->no_plots = true;
 		return 0;
 	case KEY_JUNIT:
 		arguments->junit = text;
@@ -131,6 +136,7 @@ static const struct argp_option own_options[] = {
 	{ "junit", KEY_JUNIT, "FILE", 0, "Also the verdicts as test results, for a CI server", 1 },
 	{ "junit-inconclusive", KEY_JUNIT_INCONCLUSIVE, "WHAT", 0,
 	  "What no verdict is in there: skipped, error or failure (skipped)", 1 },
+	{ "no-plots", KEY_NO_PLOTS, NULL, 0, "Data only, no figures and no report", 1 },
 	{ "bisect", KEY_BISECT, NULL, 0,
 	  "For `git bisect run`: exit with 125 where no verdict can be had", 1 },
 	{ "self-test", KEY_SELF_TEST, NULL, 0,
@@ -257,6 +263,19 @@ static int print_junit(const struct ab_arguments *arguments, const struct ab_ses
 	return ab_print_junit(session, arguments->undecided, file);
 }
 
+/* The verdict stands without its figures: what keeps them away is only said. */
+static void draw(const char *directory)
+{
+	char why[1024] = "";
+
+	if (report_make(&directory, 1, NULL, why, sizeof(why)) != 0)
+		fprintf(stderr,
+			"poolbench ab: %s\n  the data is safe in %s; `poolbench report %s` draws "
+			"it "
+			"later\n",
+			why, directory, directory);
+}
+
 static int show(const struct ab_arguments *arguments, const struct ab_session *session,
 		const char *directory)
 {
@@ -269,12 +288,15 @@ static int show(const struct ab_arguments *arguments, const struct ab_session *s
 		free(text);
 	} else {
 		ab_print_table(session, stdout);
-		printf("records: %s\n", directory);
+		printf("records: %s%s\n", directory,
+		       arguments->no_plots ? "" : ", and report.html in it");
 	}
 	if (fflush(stdout) != 0 ||
 	    write_file(arguments, session, arguments->markdown, print_markdown) != 0 ||
 	    write_file(arguments, session, arguments->junit, print_junit) != 0)
 		exit_code = EXIT_FAILED;
+	if (!arguments->no_plots)
+		draw(directory);
 	return exit_code;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,6 +53,18 @@ const struct figure figure_table[] = {
 	  "of live. "
 	  "Native designs only: a malloc library does not tell.",
 	  0, prepare_waste },
+	{ "ab-ratios", "B against A: left of the line is better",
+	  "Each cell and series: the Hodges-Lehmann estimate with its exact interval, coloured by "
+	  "the verdict. The grey band is the threshold: what is too small to matter, or too small "
+	  "to "
+	  "be told from this machine's noise. An interval inside the band is EQUIVALENT.",
+	  FIGURE_COMPARISON, prepare_ab_ratios },
+	{ "ab-pairs", "Every pair: what the verdict rests on",
+	  "Each round's times against A's of the same round, in the order in which they were "
+	  "measured: B, A once more, and A with a known slow-down planted. Drift and bad moments "
+	  "of "
+	  "the machine show in all three; what shows in B alone is B.",
+	  FIGURE_COMPARISON, prepare_ab_pairs },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
@@ -349,8 +362,14 @@ static int picture_draw(const struct model *model, const struct figure *figure, 
 
 /* ---- all of them ---- */
 
-static int wanted(const char *const *only, const char *name)
+static int wanted(const struct model *model, const char *const *only, const struct figure *figure)
 {
+	const bool comparison = model->run[0].comparison != NULL;
+	const char *name = figure->name;
+
+	/* pairs are no cells to be ranked, and a slowed process least of all */
+	if (((figure->flags & FIGURE_COMPARISON) != 0) != comparison)
+		return 0;
 	if (!only)
 		return 1;
 	for (; *only; only++) {
@@ -398,7 +417,7 @@ int figures_draw(const struct model *model, const char *out_dir, const char *con
 	*pictures = list;
 	for (const struct figure *figure = figure_table; figure->name; figure++) {
 		size_t panels = figure->flags & FIGURE_EACH_PANEL ? model->panels : 1;
-		for (size_t p = 0; wanted(only, figure->name) && p < panels; p++) {
+		for (size_t p = 0; wanted(model, only, figure) && p < panels; p++) {
 			err = picture_draw(model, figure, p, out_dir, &list[*count], why,
 					   why_bytes);
 			if (err < 0)

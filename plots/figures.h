@@ -11,6 +11,7 @@
 #include "model.h"
 
 #define FIGURE_EACH_PANEL 1u /* one picture a workload, not one for all */
+#define FIGURE_COMPARISON 2u /* of a directory of `poolbench ab`, which has no others */
 
 struct drawing;
 
@@ -80,6 +81,8 @@ int prepare_tradeoff(struct drawing *drawing);
 int prepare_latency(struct drawing *drawing);
 int prepare_memory(struct drawing *drawing);
 int prepare_waste(struct drawing *drawing);
+int prepare_ab_ratios(struct drawing *drawing);
+int prepare_ab_pairs(struct drawing *drawing);
 
 /* Names and looks of all series: series_name[], series_rgb[], series_point[], series_dash[], from 1. */
 void prepare_series(struct drawing *drawing);

@@ -31,6 +31,8 @@ int run_load(const char *path, struct model_run *run, char *why, size_t why_byte
 	/* the machine is shown where it is known: a run that was killed early has no such file */
 	snprintf(file_name, sizeof(file_name), "%s/environment.json", run->path);
 	run->environment = json_load_file(file_name, 0, NULL);
+	snprintf(file_name, sizeof(file_name), "%s/ab.json", run->path);
+	run->comparison = json_load_file(file_name, 0, NULL);
 	return summarise(run->records, run->count, &run->cells, &run->cell_count);
 }
 
@@ -40,4 +42,5 @@ void run_unload(struct model_run *run)
 	free(run->records);
 	free(run->cells);
 	json_decref(run->environment);
+	json_decref(run->comparison);
 }

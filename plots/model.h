@@ -17,6 +17,7 @@ struct model_run {
 	char *path;
 	char name[96]; /* the directory's last part */
 	json_t *environment; /* NULL where environment.json is missing or unreadable */
+	json_t *comparison; /* ab.json, NULL for a run that is none or was cut off */
 	struct record *records;
 	size_t count;
 	struct cell_summary *cells; /* medians and intervals over the repetitions */

@@ -49,12 +49,14 @@ static void page_head(FILE *out, const struct model *model)
 	     model->run[0].name);
 	snprintf(css, sizeof(css), "%s/report.css", plots_directory());
 	html_file(out, css);
-	html(out,
-	     "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>%zu pool allocator%s under %zu "
-	     "workload%s</h1>\n"
-	     "<p class=\"soft\">poolbench, run%s",
-	     competitors(model), competitors(model) == 1 ? "" : "s", model->panels,
-	     model->panels == 1 ? "" : "s", model->runs == 1 ? "" : "s");
+	html(out, "</style>\n</head>\n<body>\n<main>\n<header>\n");
+	if (model->run[0].comparison)
+		html(out, "<h1>Is B slower than A?</h1>\n");
+	else
+		html(out, "<h1>%zu pool allocator%s under %zu workload%s</h1>\n",
+		     competitors(model), competitors(model) == 1 ? "" : "s", model->panels,
+		     model->panels == 1 ? "" : "s");
+	html(out, "<p class=\"soft\">poolbench, run%s", model->runs == 1 ? "" : "s");
 	for (size_t r = 0; r < model->runs; r++) {
 		if (model->runs > 1)
 			html(out, "%s [%zu]", r ? "," : "", r + 1);
@@ -65,7 +67,10 @@ static void page_head(FILE *out, const struct model *model)
 		html(out, "%s %u", t ? "," : "", model->threads[t]);
 	html(out,
 	     "</p>\n<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#summary\">Summary</a></li>\n"
-	     "<li><a href=\"#figures\">Figures</a></li>\n<li><a href=\"#tables\">Tables</a></li>\n"
+	     "<li><a href=\"#figures\">Figures</a></li>\n");
+	if (!model->run[0].comparison)
+		html(out, "<li><a href=\"#tables\">Tables</a></li>\n");
+	html(out,
 	     "<li><a href=\"#machine\">The machine</a></li>\n"
 	     "<li><a href=\"#reproduce\">How to reproduce</a></li>\n"
 	     "<li><a href=\"#glossary\">What the numbers mean</a></li>\n</ul></nav>\n</header>\n");
@@ -128,10 +133,15 @@ static int page_write(const struct model *model, const struct picture *pictures,
 		return err;
 	}
 	page_head(out, model);
-	report_summary(out, model);
-	page_figures(out, pictures, count, plots, missing);
-	report_tables(out, model);
-	report_counters(out, model);
+	if (model->run[0].comparison) {
+		report_comparison(out, model);
+		page_figures(out, pictures, count, plots, missing);
+	} else {
+		report_summary(out, model);
+		page_figures(out, pictures, count, plots, missing);
+		report_tables(out, model);
+		report_counters(out, model);
+	}
 	report_machine(out, model);
 	report_reproduce(out, model);
 	report_glossary(out);

@@ -10,7 +10,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
 failures=0 checks=0
-small=(--workload irp-storm --events 10000 --laps 8 --passes throughput)
+small=(--workload irp-storm --events 10000 --laps 8 --passes throughput --no-plots)
 
 fail() {
 	printf 'FAILED: %s\n' "$*"
@@ -63,6 +63,17 @@ expect 0 'planted \+3.0 %' cat worse.md
 expect 0 '\*\*REGRESSION\*\*' cat worse.md
 expect 0 '^"null/irp-storm.*,time,confirm,19,' cat worse/pairs.csv
 expect 0 '"verdict": "IMPROVEMENT"' "$poolbench" ab glibc null "${small[@]}" --json
+
+
+# ---- its figures and page, made from the directory alone ----
+expect 0 'worse/report.html' "$poolbench" report worse
+expect 0 'REGRESSION: B is glibc, A is null' cat worse/plots/data/ab-ratios.gp
+expect 0 '^40 ' cat worse/plots/data/ab-pairs.dat
+for figure in ab-ratios ab-pairs; do
+	[ -s "worse/plots/$figure.svg" ] && [ -s "worse/plots/$figure.png" ] || fail "no figure $figure"
+done
+[ -e worse/plots/throughput.svg ] && fail "a slowed process was ranked"
+expect 0 '<h1>Is B slower than A' cat worse/report.html
 
 # ---- A against itself is no regression; on a busy machine it may stay open ----
 expect '0|4' "EQUIVALENT|INCONCLUSIVE" "$poolbench" ab nt-pool nt-pool "${small[@]}" --out same
