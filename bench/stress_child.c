@@ -51,7 +51,7 @@ static bool any_thread(pid_t child, bool (*visit)(pid_t child, int thread))
 	return found;
 }
 
-/* Running, or waiting for a processor. */
+/* Running, or waiting for a processor or for memory. */
 static bool is_runnable(pid_t child, int thread)
 {
 	char path[64], state = '?';
@@ -64,7 +64,7 @@ static bool is_runnable(pid_t child, int thread)
 	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
 		state = '?';
 	fclose(file);
-	return state == 'R';
+	return state == 'R' || state == 'D';
 }
 
 /*
