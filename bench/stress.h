@@ -148,9 +148,10 @@ void stress_drained(struct stress_run *run);
 
 /* ---- stress_run.c: what a round stands on ---- */
 
-/* The slots, their owners, the shadow: after `round`, `trace` and `ops` are set. */
-void stress_make_tables(struct stress_run *run);
-void stress_free_tables(struct stress_run *run);
+/* With slots, their owners and the shadow, without a pool yet. */
+void stress_run_init(struct stress_run *run, const struct stress_round *round,
+		     const struct trace *trace, struct finding *finding);
+void stress_run_fini(struct stress_run *run);
 void stress_open_sources(struct stress_run *run);
 /* 0 or create's error and `why`. */
 int stress_open_pool(struct stress_run *run, char *why, size_t why_bytes);

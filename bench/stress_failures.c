@@ -79,15 +79,10 @@ bool stress_play_failure(struct stress_run *run, enum pool_type type, uint64_t n
 void stress_systematic_play(const struct stress_round *round, const struct trace *trace,
 			    struct finding *finding)
 {
-	struct stress_run run = {
-		.round = round,
-		.trace = trace,
-		.ops = round->backend->ops,
-		.finding = finding,
-	};
+	struct stress_run run;
 
+	stress_run_init(&run, round, trace, finding);
 	run.one_failure = true;
-	stress_make_tables(&run);
 	for (int type = 0; type < POOL_TYPES; type++) {
 		uint64_t nth = 1;
 
@@ -98,5 +93,5 @@ void stress_systematic_play(const struct stress_round *round, const struct trace
 		} while (stress_play_failure(&run, (enum pool_type)type, nth++));
 		atomic_fetch_sub(&finding->failures, 1); /* the last had none to fail */
 	}
-	stress_free_tables(&run);
+	stress_run_fini(&run);
 }

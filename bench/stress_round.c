@@ -213,14 +213,9 @@ static void play_pool(struct stress_run *run)
 void stress_round_play(const struct stress_round *round, const struct trace *trace,
 		       struct finding *finding)
 {
-	struct stress_run run = {
-		.round = round,
-		.trace = trace,
-		.ops = round->backend->ops,
-		.finding = finding,
-	};
+	struct stress_run run;
 
-	stress_make_tables(&run);
+	stress_run_init(&run, round, trace, finding);
 	run.one_failure = round->one_failure;
 	if (round->one_failure) {
 		stress_play_failure(&run, round->fault_types & 1 ? POOL_NONPAGED : POOL_PAGED,
@@ -230,5 +225,5 @@ void stress_round_play(const struct stress_round *round, const struct trace *tra
 			stress_probe_creates(&run);
 		play_pool(&run);
 	}
-	stress_free_tables(&run);
+	stress_run_fini(&run);
 }

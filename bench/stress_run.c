@@ -77,7 +77,7 @@ static int note_owner(void *arg, enum trace_phase phase, unsigned processor,
 	return 0;
 }
 
-void stress_make_tables(struct stress_run *run)
+static void make_tables(struct stress_run *run)
 {
 	const size_t slots = (size_t)run->trace->slots + 1;
 
@@ -95,7 +95,19 @@ void stress_make_tables(struct stress_run *run)
 	trace_walk(run->trace, note_owner, run);
 }
 
-void stress_free_tables(struct stress_run *run)
+void stress_run_init(struct stress_run *run, const struct stress_round *round,
+		     const struct trace *trace, struct finding *finding)
+{
+	*run = (struct stress_run){
+		.round = round,
+		.trace = trace,
+		.ops = round->backend->ops,
+		.finding = finding,
+	};
+	make_tables(run);
+}
+
+void stress_run_fini(struct stress_run *run)
 {
 	const size_t slots = (size_t)run->trace->slots + 1;
 

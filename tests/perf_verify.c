@@ -37,11 +37,12 @@ static void play_plain(struct replay *replay, enum trace_phase phase)
 		replay->ops->thread_exit(replay->pool);
 }
 
-static void open_run(struct stress_run *run)
+static void open_run(struct stress_run *run, const struct stress_round *round,
+		     const struct trace *trace, struct finding *finding)
 {
 	char why[256];
 
-	stress_make_tables(run);
+	stress_run_init(run, round, trace, finding);
 	stress_open_sources(run);
 	if (stress_open_pool(run, why, sizeof(why)) != 0)
 		finding_report("create", NULL, "%s", why);
@@ -51,14 +52,11 @@ static void open_run(struct stress_run *run)
 static void play_both(const struct stress_round *round, const struct trace *trace,
 		      struct finding *finding)
 {
-	struct stress_run run = {
-		.round = round, .trace = trace, .ops = round->backend->ops, .finding = finding
-	};
-	struct stress_run bare = run;
+	struct stress_run run, bare;
 	struct replay replay;
 
-	open_run(&run);
-	open_run(&bare);
+	open_run(&run, round, trace, finding);
+	open_run(&bare, round, trace, finding);
 	if (replay_create((struct trace *)(uintptr_t)trace, bare.ops, bare.pool, TOUCH_TRACE,
 			  &replay) != 0)
 		finding_report("harness", NULL, "out of memory");
