@@ -44,7 +44,8 @@ static void end_shortage(struct stress_run *run)
 
 struct laps {
 	size_t early_bytes; /* committed after the lap from which it should not grow any more */
-	uint64_t learnt_bytes; /* that the lap got after which a pool has learnt */
+	uint64_t first_bytes,
+		learnt_bytes; /* met in the first lap, and in that after which a pool has learnt */
 };
 
 /* What learns (depths, magazines) may still grow in the first laps, and each processor needs its turn. */
@@ -77,26 +78,31 @@ static void judge_growth(struct stress_run *run, const struct laps *laps)
 
 /*
  * The same shortage must leave room for about as many bytes again, once everything was freed. Bytes, for one large
- * block more may take the place of a hundred small ones. And not before a pool has learnt (which sizes deserve a bucket of
- * their own, how much a processor keeps), nor from a lap that began trimmed to one that did not.
+ * block more may take the place of a hundred small ones. Until a pool has learnt (which sizes deserve a bucket of their
+ * own, how much a processor keeps), a little of what the first lap got is enough; from then on three quarters of what
+ * the lap before that got. Laps after that are alike: none begins trimmed.
  */
 static void judge_met(struct stress_run *run, struct laps *laps, unsigned lap)
 {
-	const uint64_t met = atomic_load(&run->met_bytes), before = laps->learnt_bytes;
-	const uint64_t least = run->trace->processors == 1 ? before - before / 4 : before / 2;
-	const unsigned learnt = early_lap(run) + 2;
+	const uint64_t met = atomic_load(&run->met_bytes);
+	const unsigned learnt = early_lap(run) + 2, with = lap <= learnt ? 1 : learnt;
+	uint64_t before, least;
 
-	if (lap <= learnt)
+	if (lap == 1)
+		laps->first_bytes = met;
+	before = lap <= learnt ? laps->first_bytes : laps->learnt_bytes;
+	least = lap <= learnt ? before / 32 : before - before / 4;
+	if (lap == learnt)
 		laps->learnt_bytes = met;
-	else if (run->round->scenario == STRESS_SHORTAGE && met < least)
+	if (run->round->scenario == STRESS_SHORTAGE && met < least)
 		finding_report("recovery", NULL,
 			       "under the same limit %llu bytes were met in lap %u, %llu in lap %u",
-			       (unsigned long long)before, learnt, (unsigned long long)met, lap);
+			       (unsigned long long)before, with, (unsigned long long)met, lap);
 }
 
 static void play_laps(struct stress_run *run)
 {
-	struct laps laps = { 0, 0 };
+	struct laps laps = { 0, 0, 0 };
 
 	for (unsigned lap = 1; lap <= run->round->laps; lap++) {
 		const char *name = run->lap_names[lap];
