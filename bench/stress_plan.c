@@ -10,6 +10,7 @@
 #include "workloads/workload.h"
 
 #define LAPS          8u
+#define THREADS_LAPS  16u /* what is lost by some frees only takes longer to be seen as growth */
 #define SHORTAGE_LAPS 6u
 
 const char *const stress_scenario_names[STRESS_SCENARIOS + 1] = {
@@ -116,6 +117,8 @@ void stress_round_of(const struct stress_plan *plan, const struct backend *backe
 		round.processors = 1;
 		round.laps = LAPS;
 	}
+	if (scenario == STRESS_THREADS && round.laps < THREADS_LAPS)
+		round.laps = THREADS_LAPS;
 	if (scenario == STRESS_SHORTAGE)
 		choose_shortage(&round, &random);
 	if (scenario == STRESS_FAILURES)
