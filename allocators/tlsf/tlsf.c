@@ -6,8 +6,9 @@
  *
  * 2. Layout. A free block is in the list of its size class: the first level is the power of two, the
  *    second cuts it into 2^sli equal parts; below 2^(sli + 4) bytes the classes are exact. A bitmap of
- *    rows and one of columns a row find the first list that is not empty in two bit scans. A request is
- *    looked for from the class on in which every block fits (good fit), so no list is ever walked.
+ *    rows and one of columns a row find the first list that is not empty in two bit scans. A request
+ *    takes the head of its own class if that fits, and is else looked for from the class on in which
+ *    every block fits (good fit), so no list is walked.
  *
  *        first_level     ..0 1 0 0 1 1                        span from the page source
  *                             |     |                         +------+------+--------+------+---+
@@ -32,18 +33,19 @@
  *
  * 4. Bounds. At most TLSF_STEPS_MAX steps an operation, however many blocks there are; counted, and
  *    checked by check(). An alloc may also give four blocks that others freed. A wait for the lock
- *    (processors=off) and calls into the page source come on top. Waste in a
- *    block: its word and under one unit, or 31 bytes where the rest could not hold a free block. A
- *    request may be refused by the lists although a free block of up to 1/2^sli more than it exists
- *    (the price of good fit); a new span is then taken.
+ *    (processors=off) and growth come on top: TLSF_LOOK_MAX blocks of the own class are looked at before
+ *    the page source is called. Waste in a block: its word and under one unit, or 31 bytes where the
+ *    rest could not hold a free block. A new span may be taken although a block that fits lies deeper in
+ *    the own class (the price of good fit).
  *
  * 5. Capabilities: residency, trim, walk, check, counters. Not the page rules: in TLSF a block of a page
  *    is aligned like any other, and tags have no place in its word.
  *
  * 6. Departures from the original. Memory comes in spans of `grow` bytes or what a large request needs,
  *    instead of one pool that is given once; spans do not merge with each other, and one that is wholly
- *    free goes back once more than `retain` bytes are. Units of 16 bytes. A TLSF for each
- *    processor: the single one of the original, with a lock around it, is processors=off.
+ *    free goes back once more than `retain` bytes are. Units of 16 bytes. The own
+ *    class is looked at (docs/tlsf.md, Memory): what was freed serves the next request of its size. A
+ *    TLSF for each processor: the single one of the original, with a lock, is processors=off.
  */
 #include <errno.h>
 #include <limits.h>
