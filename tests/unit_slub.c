@@ -286,7 +286,7 @@ static void remote_frees_race(const char *options)
 	rig_up(&rig, &slub_backend, options);
 	assert_int_equal(pthread_create(&thread, NULL, ring_consumer, &ring), 0);
 	for (unsigned i = 0; i < ring.count; i++) {
-		unsigned *block = take(&rig, 16 << i % 3);
+		unsigned *block = take(&rig, (size_t)16 << i % 3);
 
 		*block = i;
 		while (atomic_load(&ring.slots[i % 64]))
