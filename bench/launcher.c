@@ -11,7 +11,6 @@
 #include "bench/placement.h"
 #include "bench/trace_image.h"
 #include "workloads/random.h"
-#include "workloads/workload.h"
 
 #define LAYOUT_STREAM 0x4C41594F55540000 /* the seeds of stack offsets */
 
@@ -19,12 +18,12 @@
 struct launcher_trace {
 	char workload[sizeof(((struct cell *)NULL)->workload)];
 	unsigned threads;
+	char age[sizeof(((struct measure_spec *)NULL)->age)]; /* empty: as it is */
 	int fd; /* or -errno */
 	char why[256];
 };
 
 struct launcher {
-	uint64_t events, seed; /* of the traces */
 	struct placement *placement;
 	struct launcher_trace *traces;
 	unsigned trace_count;
@@ -47,15 +46,18 @@ bool launcher_interrupted(void)
 
 /* ---- traces ---- */
 
-static struct launcher_trace *find_trace(struct launcher *launcher, const struct cell *cell)
+static struct launcher_trace *find_trace(struct launcher *launcher, const struct measure_spec *spec)
 {
+	const struct cell *cell = &spec->cell;
+	const char *age = spec->pass == PASS_AGEING ? spec->age : "";
 	struct launcher_trace *trace;
 	struct trace *made = NULL;
 	int error;
 
 	for (unsigned i = 0; i < launcher->trace_count; i++) {
 		trace = &launcher->traces[i];
-		if (trace->threads == cell->threads && strcmp(trace->workload, cell->workload) == 0)
+		if (trace->threads == cell->threads &&
+		    strcmp(trace->workload, cell->workload) == 0 && strcmp(trace->age, age) == 0)
 			return trace;
 	}
 	trace = reallocarray(launcher->traces, launcher->trace_count + (size_t)1, sizeof(*trace));
@@ -66,8 +68,8 @@ static struct launcher_trace *find_trace(struct launcher *launcher, const struct
 	memset(trace, 0, sizeof(*trace));
 	memcpy(trace->workload, cell->workload, sizeof(trace->workload));
 	trace->threads = cell->threads;
-	error = workload_trace(cell->workload, cell->threads, launcher->events, launcher->seed,
-			       &made, trace->why, sizeof(trace->why));
+	snprintf(trace->age, sizeof(trace->age), "%s", age);
+	error = measure_trace(spec, &made, trace->why, sizeof(trace->why));
 	trace->fd = error ? error : trace_image_write(made);
 	if (!error && trace->fd < 0)
 		snprintf(trace->why, sizeof(trace->why), "cannot lay out the trace: %s",
@@ -114,7 +116,7 @@ void launcher_skip(const struct measure_spec *spec, const char *reason, struct r
 int launcher_measure(struct launcher *launcher, const struct measure_spec *spec,
 		     struct result *result)
 {
-	struct launcher_trace *trace = find_trace(launcher, &spec->cell);
+	struct launcher_trace *trace = find_trace(launcher, spec);
 	struct measure_spec placed = *spec;
 	char why[256];
 
@@ -158,8 +160,6 @@ int launcher_create(const struct measure_spec *prototype, const struct launcher_
 		free(launcher);
 		return error;
 	}
-	launcher->events = prototype->events;
-	launcher->seed = prototype->seed;
 	launcher->limits.timeout_seconds = limits->timeout_seconds;
 	launcher->limits.memory_bytes = limits->memory_bytes ? limits->memory_bytes
 							     : default_memory_limit();

@@ -14,6 +14,7 @@
 
 #include "bench/clock.h"
 #include "bench/placement.h"
+#include "workloads/ageing.h"
 #include "workloads/workload.h"
 
 /* The record that a stop reported by the pool completes: one measurement a process. */
@@ -50,6 +51,20 @@ static void stop_measurement(void *arg, const struct pool_stop *stop)
 	_exit(1);
 }
 
+int measure_trace(const struct measure_spec *spec, struct trace **out, char *why, size_t why_bytes)
+{
+	struct ageing_options age;
+	int error;
+
+	if (spec->pass != PASS_AGEING)
+		return workload_trace(spec->cell.workload, spec->cell.threads, spec->events,
+				      spec->seed, out, why, why_bytes);
+	error = ageing_parse(spec->age, &age, why, why_bytes);
+	return error ? error
+		     : ageing_trace(spec->cell.workload, spec->cell.threads, spec->events,
+				    spec->seed, &age, out, why, why_bytes);
+}
+
 /*
  * For a measurement by hand, which brings no image: the trace is generated here, and what that leaves in the
  * process's own heap is the glibc backend's to reuse. The runner always brings one.
@@ -57,8 +72,7 @@ static void stop_measurement(void *arg, const struct pool_stop *stop)
 static int generate_image(const struct measure_spec *spec, char *why, size_t why_bytes)
 {
 	struct trace *trace = NULL;
-	int error = workload_trace(spec->cell.workload, spec->cell.threads, spec->events,
-				   spec->seed, &trace, why, why_bytes);
+	int error = measure_trace(spec, &trace, why, why_bytes);
 	int fd;
 
 	if (error)
@@ -280,7 +294,7 @@ static uint64_t operations_total(const struct measurement *m)
 static int run_pass(struct measurement *m)
 {
 	static int (*const passes[PASSES])(struct measurement *) = { pass_throughput, pass_latency,
-								     pass_memory };
+								     pass_memory, pass_ageing };
 	int error = passes[m->spec->pass](m);
 
 	if (error)
@@ -360,6 +374,10 @@ static int read_baseline(struct measurement *m)
 	if (error)
 		return measure_fail(m, CELL_UNTRUSTED,
 				    "cannot read /proc/self/smaps_rollup: %s; is /proc mounted?",
+				    strerror(-error));
+	error = mappings_read(&m->harness, false);
+	if (error)
+		return measure_fail(m, CELL_UNTRUSTED, "cannot read /proc/self/maps: %s",
 				    strerror(-error));
 	m->baseline_bytes = sample.resident_bytes;
 	m->result->record.harness_bytes = (double)sample.resident_bytes;

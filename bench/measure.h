@@ -11,6 +11,7 @@
 
 #include "allocators/pages.h"
 #include "allocators/registry.h"
+#include "bench/mappings.h"
 #include "bench/replay.h"
 #include "bench/resident.h"
 #include "bench/trace_image.h"
@@ -30,7 +31,9 @@ struct measure_spec {
 	bool paging_file;
 	size_t paged_resident_bytes;
 	size_t limit_bytes[POOL_TYPES]; /* 0: none */
-	unsigned checkpoints; /* memory pass */
+	unsigned checkpoints; /* memory pass; a lap of the ageing pass has a tenth of them, 8 at least */
+	char heap_map[192];   /* memory pass: which of them get a picture (bench/heap_map.h) */
+	char age[128];        /* ageing pass: laps and options (workloads/ageing.h) */
 	unsigned slowdown_steps; /* planted in the throughput pass (bench/slowdown.h); 0: none */
 	int trace_fd;         /* an image of the trace, or -1: generate it */
 };
@@ -42,6 +45,9 @@ void measure_spec_init(struct measure_spec *spec);
 char *measure_spec_format(const struct measure_spec *spec);
 /* 0, or -EINVAL with a sentence in `why`. */
 int measure_spec_parse(const char *text, struct measure_spec *spec, char *why, size_t why_bytes);
+
+/* The trace of the cell and pass: the workload's own, or aged. 0 and *out, or -errno with a sentence in `why`. */
+int measure_trace(const struct measure_spec *spec, struct trace **out, char *why, size_t why_bytes);
 
 /* A cleared result whose record says what is (or was to be) measured, from now on. */
 void measure_record_init(const struct measure_spec *spec, struct result *result);
@@ -56,7 +62,8 @@ struct measurement {
 	struct replay replay;
 	unsigned *processors;       /* [threads] the kernel's number to bind to, or PLACEMENT_UNBOUND */
 	struct resident_reader resident;
-	uint64_t baseline_bytes;    /* resident before the backend came */
+	uint64_t baseline_bytes;    /* resident before the backend came, and what the harness mapped since */
+	struct mappings harness;    /* mapped before the backend came, or by the harness since; without brk's */
 	struct result *result;
 };
 
@@ -80,6 +87,7 @@ void measurement_close(struct measurement *measurement);
 int pass_throughput(struct measurement *measurement);
 int pass_latency(struct measurement *measurement);
 int pass_memory(struct measurement *measurement);
+int pass_ageing(struct measurement *measurement);
 
 /* For the passes: sets status and reason (printf-like) and returns -ECANCELED. */
 int measure_fail(struct measurement *measurement, enum cell_status status, const char *format, ...)

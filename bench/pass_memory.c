@@ -1,153 +1,37 @@
 /*
  * The memory pass: the trace with stops. All threads meet at each checkpoint, which lies on a consistent cut
- * of the trace's real order; there one thread reads the account: what callers hold (from the events), what
- * their blocks take (from the backend), what is committed (from the page sources), what is resident (from
- * the kernel) and, where the backend can be walked, where every committed byte went.
- *
- * Resident is read the same way for all backends: anonymous and huge-page bytes of the process by
- * smaps_rollup, less what was there before the backend came; a paging file's pages, which are not anonymous,
- * are added from the page source. All tables of the harness are faulted in before that first reading.
+ * of the trace's real order; there one thread reads the account (account.h). An eighth of the checkpoints lie on
+ * the way up (the prologue), an eighth on the way down (the drain), the others in the laps of the body.
  */
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/team.h"
-#include "bench/waste.h"
+#include "bench/account.h"
 
-#define EDGE_PARTS            24 /* checkpoints on the way up (prologue) and on the way down (drain) */
 #define FOOTPRINT_FLOOR_BYTES (1u << 20) /* Below this a ratio says nothing */
 
 struct memory_state {
-	struct measurement *m;
-	struct replay_sums *sums; /* [threads] */
-	struct tag_total *tags; /* [trace tags] */
-	struct memory_point *points;
-	size_t count, capacity;
-	unsigned parts[TRACE_PHASES]; /* checkpoints of the prologue, of a lap, of the drain */
-	uint64_t *cuts[TRACE_PHASES];
+	struct account account;
+	struct account_stage stages[TRACE_PHASES];
 };
-
-/* ---- the account ---- */
-
-static void sum_threads(const struct memory_state *state, struct memory_point *point)
-{
-	const struct trace *trace = &state->m->image.trace;
-
-	for (unsigned p = 0; p < trace->processors; p++) {
-		point->live_bytes += (uint64_t)state->sums[p].live_bytes;
-		point->live_blocks += (uint64_t)state->sums[p].live_blocks;
-		point->block_bytes += (uint64_t)state->sums[p].block_bytes;
-		point->event += state->sums[p].operations;
-	}
-}
-
-static void update_tags(struct memory_state *state)
-{
-	const struct trace *trace = &state->m->image.trace;
-
-	for (unsigned t = 0; t < trace->tags; t++) {
-		struct tag_total *total = &state->tags[t];
-		uint64_t live_bytes = 0;
-
-		total->allocs = total->frees = total->bytes_allocated = 0;
-		for (unsigned p = 0; p < trace->processors; p++) {
-			const struct replay_tag_sums *sums = &state->sums[p].tags[t];
-
-			total->allocs += sums->allocs;
-			total->frees += sums->frees;
-			total->bytes_allocated += sums->bytes_allocated;
-			live_bytes += (uint64_t)sums->live_bytes;
-		}
-		if (live_bytes > total->live_peak_bytes)
-			total->live_peak_bytes = live_bytes;
-		if (total->allocs - total->frees > total->live_peak_blocks)
-			total->live_peak_blocks = total->allocs - total->frees;
-	}
-}
-
-static double committed_bytes(const struct measurement *m)
-{
-	double bytes = 0;
-
-	if (!(m->backend->ops->caps & POOL_CAP_NATIVE))
-		return NAN;
-	for (int type = 0; type < POOL_TYPES; type++) {
-		struct page_source_stats stats;
-
-		page_source_stats(m->pages[type], &stats);
-		bytes += (double)stats.committed_bytes;
-	}
-	return bytes;
-}
-
-static double resident_bytes(const struct measurement *m)
-{
-	double bytes = measure_resident_bytes(m);
-	size_t paged;
-
-	if (m->spec->paging_file && page_source_resident(m->pages[POOL_PAGED], &paged) == 0)
-		bytes += (double)paged;
-	return bytes;
-}
-
-/* Called by one thread while the others wait at the barrier. */
-static void take_checkpoint(struct memory_state *state, unsigned lap)
-{
-	struct measurement *m = state->m;
-	struct memory_point *point;
-
-	if (state->count == state->capacity)
-		return;
-	point = &state->points[state->count++];
-	memset(point, 0, sizeof(*point));
-	point->lap = lap;
-	sum_threads(state, point);
-	update_tags(state);
-	point->resident_bytes = resident_bytes(m);
-	point->committed_bytes = committed_bytes(m);
-	waste_measure(m->backend->ops, m->pool, point);
-}
-
-/* ---- the replay ---- */
-
-static void checkpoint_together(struct team *team, struct memory_state *state, unsigned processor,
-				unsigned lap)
-{
-	barrier_wait(&team->barrier);
-	if (processor == 0)
-		take_checkpoint(state, lap);
-	barrier_wait(&team->barrier);
-}
-
-static uint64_t replay_phase(struct team *team, struct memory_state *state, unsigned processor,
-			     enum trace_phase phase, unsigned lap)
-{
-	const struct replay *replay = &state->m->replay;
-	const unsigned n = replay->trace->processors;
-	const uint64_t *cut = &state->cuts[phase][processor];
-	uint64_t failed = 0;
-
-	for (unsigned part = 0; part < state->parts[phase]; part++, cut += n) {
-		failed += replay_events_counted(replay, processor, cut[0], cut[n] - cut[0],
-						&state->sums[processor]);
-		checkpoint_together(team, state, processor, lap);
-	}
-	return failed;
-}
 
 static uint64_t replay_thread(struct team *team, unsigned processor, void *arg)
 {
 	struct memory_state *state = arg;
-	const unsigned laps = state->m->spec->laps;
-	uint64_t failed;
+	const unsigned laps = state->account.m->spec->laps;
+	uint64_t failed = 0;
 
-	failed = replay_phase(team, state, processor, TRACE_PROLOGUE, 0);
-	for (unsigned lap = 0; lap < laps; lap++)
-		failed += replay_phase(team, state, processor, TRACE_BODY, lap);
-	return failed + replay_phase(team, state, processor, TRACE_EPILOGUE, laps);
+	for (int phase = 0; phase < TRACE_PHASES; phase++) {
+		const struct account_stage *stage = &state->stages[phase];
+		const unsigned times = phase == TRACE_BODY ? laps : 1;
+		const unsigned first = phase == TRACE_EPILOGUE ? laps : 0;
+
+		for (unsigned lap = first; lap < first + times; lap++)
+			failed += account_replay(&state->account, team, processor, stage, lap,
+						 stage->parts);
+	}
+	return failed;
 }
 
 /* ---- the metrics ---- */
@@ -157,181 +41,146 @@ static double ratio(double numerator, double denominator, double floor)
 	return denominator >= floor ? numerator / denominator : NAN;
 }
 
-static void keep_peaks(const struct memory_state *state, double *metrics)
+/* What is a mean over checkpoints: of points where there is something to take the mean of. */
+static void keep_means(const struct account *account, double *metrics)
 {
-	size_t live_peak = 0, resident_peak = 0;
-	double block = 0, committed = -1, excess = 0, unusable = 0;
+	double excess = 0, unusable = 0, unusable_largest = 0;
 	size_t excess_points = 0, unusable_points = 0;
-	const struct memory_point *at;
 
-	for (size_t i = 0; i < state->count; i++) {
-		const struct memory_point *point = &state->points[i];
+	for (size_t i = 0; i < account->count; i++) {
+		const struct memory_point *point = &account->points[i];
 
-		if (point->live_bytes > state->points[live_peak].live_bytes)
-			live_peak = i;
-		if (point->resident_bytes > state->points[resident_peak].resident_bytes)
-			resident_peak = i;
-		block = fmax(block, (double)point->block_bytes);
-		committed = fmax(committed, point->committed_bytes);
 		if (point->live_bytes >= FOOTPRINT_FLOOR_BYTES) {
 			excess += point->resident_bytes / (double)point->live_bytes - 1;
 			excess_points++;
 		}
 		if (!isnan(point->unusable_free_index)) {
 			unusable += point->unusable_free_index;
+			unusable_largest += point->unusable_free_index_largest;
 			unusable_points++;
 		}
 	}
-	at = &state->points[live_peak];
-	metrics[METRIC_live_bytes_peak] = (double)at->live_bytes;
+	metrics[METRIC_fragmentation_f1] = ratio(excess, (double)excess_points, 1);
+	metrics[METRIC_unusable_free_index] = ratio(unusable, (double)unusable_points, 1);
+	metrics[METRIC_unusable_free_index_largest] = ratio(unusable_largest,
+							    (double)unusable_points, 1);
+}
+
+static void keep_peaks(const struct account *account, double *metrics)
+{
+	const struct memory_point *live = account->points, *resident = account->points;
+	double block = 0, committed = -1;
+
+	for (const struct memory_point *point = account->points;
+	     point < account->points + account->count; point++) {
+		if (point->live_bytes > live->live_bytes)
+			live = point;
+		if (point->resident_bytes > resident->resident_bytes)
+			resident = point;
+		block = fmax(block, (double)point->block_bytes);
+		committed = fmax(committed, point->committed_bytes);
+	}
+	metrics[METRIC_live_bytes_peak] = (double)live->live_bytes;
+	metrics[METRIC_request_bytes_max] = account->largest_request;
 	metrics[METRIC_block_bytes_peak] = block > 0 ? block : NAN;
 	metrics[METRIC_committed_bytes_peak] = committed >= 0 ? committed : NAN;
-	metrics[METRIC_resident_bytes_peak] = state->points[resident_peak].resident_bytes;
+	metrics[METRIC_resident_bytes_peak] = resident->resident_bytes;
 	metrics[METRIC_internal_fragmentation] =
-		block > 0 ? 1 - ratio((double)at->live_bytes, (double)at->block_bytes, 1) : NAN;
+		block > 0 ? 1 - ratio((double)live->live_bytes, (double)live->block_bytes, 1) : NAN;
 	metrics[METRIC_external_fragmentation] =
-		block > 0 ? 1 - ratio((double)at->block_bytes, at->committed_bytes, 1) : NAN;
-	metrics[METRIC_header_bytes_per_block] = ratio(at->header_bytes, (double)at->live_blocks,
-						       1);
-	metrics[METRIC_footprint_ratio] = ratio(state->points[resident_peak].resident_bytes,
-						(double)at->live_bytes, FOOTPRINT_FLOOR_BYTES);
-	metrics[METRIC_fragmentation_f1] = ratio(excess, (double)excess_points, 1);
+		block > 0 ? 1 - ratio((double)live->block_bytes, live->committed_bytes, 1) : NAN;
+	metrics[METRIC_header_bytes_per_block] = ratio(live->header_bytes,
+						       (double)live->live_blocks, 1);
+	metrics[METRIC_footprint_ratio] = ratio(resident->resident_bytes, (double)live->live_bytes,
+						FOOTPRINT_FLOOR_BYTES);
 	metrics[METRIC_fragmentation_f2] =
-		ratio(at->resident_bytes, (double)at->live_bytes, FOOTPRINT_FLOOR_BYTES) - 1;
-	metrics[METRIC_fragmentation_f3] = ratio(state->points[resident_peak].resident_bytes,
-						 (double)state->points[resident_peak].live_bytes,
+		ratio(live->resident_bytes, (double)live->live_bytes, FOOTPRINT_FLOOR_BYTES) - 1;
+	metrics[METRIC_fragmentation_f3] = ratio(resident->resident_bytes,
+						 (double)resident->live_bytes,
 						 FOOTPRINT_FLOOR_BYTES) -
 					   1;
 	metrics[METRIC_fragmentation_f4] = metrics[METRIC_footprint_ratio] - 1;
-	metrics[METRIC_unusable_free_index] = ratio(unusable, (double)unusable_points, 1);
 }
 
 /* After the drain: what is still held, before and after asking for it back. */
-static void keep_residue(struct memory_state *state, double *metrics)
+static void keep_residue(const struct account *account, double *metrics)
 {
-	struct measurement *m = state->m;
+	struct measurement *m = account->m;
 
-	metrics[METRIC_residue_bytes] = committed_bytes(m);
-	metrics[METRIC_resident_residue_bytes] = resident_bytes(m);
+	metrics[METRIC_residue_bytes] = account_committed_bytes(account);
+	metrics[METRIC_resident_residue_bytes] = account_resident_bytes(account);
 	if (m->backend->ops->trim)
 		m->backend->ops->trim(m->pool);
-	metrics[METRIC_residue_after_trim_bytes] = committed_bytes(m);
+	metrics[METRIC_residue_after_trim_bytes] = account_committed_bytes(account);
+	metrics[METRIC_resident_after_trim_bytes] = account_resident_bytes(account);
 }
 
-static int check_promises(struct memory_state *state)
+/* ---- the pass ---- */
+
+static int make_stages(struct measurement *m, struct account_stage *stages, unsigned *checkpoints)
 {
-	struct measurement *m = state->m;
-	char why[256] = "";
+	const struct measure_spec *spec = m->spec;
+	const unsigned edge = spec->checkpoints > 8 ? spec->checkpoints / 8 : 1;
+	const unsigned middle = spec->checkpoints > 2 * edge ? spec->checkpoints - 2 * edge : 1;
 
-	for (unsigned p = 0; p < m->image.trace.processors; p++)
-		if (state->sums[p].broken)
-			return measure_fail(m, CELL_CORRUPT, "%s (block %p, %u bytes)",
-					    state->sums[p].broken, state->sums[p].broken_block,
-					    state->sums[p].broken_bytes);
-	if (m->backend->ops->check && m->backend->ops->check(m->pool, why, sizeof(why)) != 0)
-		return measure_fail(m, CELL_CORRUPT, "check after the drain: %s", why);
-	return 0;
-}
-
-static int keep_tags(struct memory_state *state, struct result *result)
-{
-	const struct trace *trace = &state->m->image.trace;
-
-	for (unsigned t = 0; t < trace->tags; t++) {
-		struct tag_total *total = &state->tags[t];
-
-		for (int i = 0; i < 4; i++)
-			total->tag[i] = (char)(trace->tag_table[t].tag >> (8 * i) & 0xFF);
-		snprintf(total->name, sizeof(total->name), "%s", trace->tag_table[t].name);
-	}
-	for (unsigned p = 0; p < trace->processors; p++) {
-		const struct trace_stream *stream = &trace->streams[p];
-
-		for (uint64_t i = 0; i < stream->total; i++)
-			if (stream->events[i].kind == TRACE_ALLOC)
-				state->tags[stream->events[i].tag].pool =
-					stream->events[i].flags & TRACE_PAGED ? 'P' : 'N';
-	}
-	result->tags = malloc(sizeof(*result->tags) * (trace->tags + 1u));
-	result->memory = malloc(sizeof(*result->memory) * (state->count + 1));
-	if (!result->tags || !result->memory)
-		return measure_fail(state->m, CELL_CRASHED, "out of memory");
-	memcpy(result->tags, state->tags, sizeof(*result->tags) * trace->tags);
-	memcpy(result->memory, state->points, sizeof(*result->memory) * state->count);
-	result->tag_totals = trace->tags;
-	result->memory_points = state->count;
-	return 0;
-}
-
-struct memory_tables {
-	void *block;
-	size_t bytes;
-};
-
-/* One mapping for everything that the pass writes, so that none of it lies in a heap under test. */
-static int map_tables(struct memory_state *state, struct memory_tables *tables)
-{
-	const struct trace *trace = &state->m->image.trace;
-	const unsigned threads = trace->processors;
-	const size_t sums = sizeof(*state->sums) * threads;
-	const size_t thread_tags = sizeof(struct replay_tag_sums) * (trace->tags + 4u);
-	const size_t totals = sizeof(*state->tags) * (trace->tags + 1u);
-	char *at;
-
-	state->capacity = (size_t)state->parts[TRACE_BODY] * state->m->spec->laps +
-			  state->parts[TRACE_PROLOGUE] + state->parts[TRACE_EPILOGUE] + 1;
-	tables->bytes = sums + thread_tags * threads + totals +
-			sizeof(*state->points) * state->capacity + 4096;
-	at = tables->block = table_map(tables->bytes);
-	if (!at)
-		return measure_fail(state->m, CELL_CRASHED, "out of memory for checkpoints");
-	state->points = (struct memory_point *)(void *)at;
-	at += sizeof(*state->points) * state->capacity;
-	state->sums = (struct replay_sums *)(void *)at;
-	at += sums;
-	for (unsigned p = 0; p < threads; p++, at += thread_tags)
-		state->sums[p].tags = (struct replay_tag_sums *)(void *)at;
-	state->tags = (struct tag_total *)(void *)at;
-	return 0;
-}
-
-static int make_cuts(struct memory_state *state)
-{
-	const struct measure_spec *spec = state->m->spec;
-
-	state->parts[TRACE_PROLOGUE] = state->parts[TRACE_EPILOGUE] = EDGE_PARTS;
-	state->parts[TRACE_BODY] = (spec->checkpoints + spec->laps - 1) / spec->laps;
+	stages[TRACE_PROLOGUE].parts = stages[TRACE_EPILOGUE].parts = edge;
+	stages[TRACE_BODY].parts = (middle + spec->laps - 1) / spec->laps;
+	*checkpoints = 2 * edge + stages[TRACE_BODY].parts * spec->laps;
 	for (int phase = 0; phase < TRACE_PHASES; phase++) {
-		state->cuts[phase] = replay_cuts(&state->m->image.trace, (enum trace_phase)phase,
-						 state->parts[phase]);
-		if (!state->cuts[phase])
-			return measure_fail(state->m, CELL_CRASHED, "out of memory");
+		stages[phase].phase = (enum trace_phase)phase;
+		stages[phase].cuts = replay_cuts(&m->image.trace, (enum trace_phase)phase,
+						 stages[phase].parts);
+		if (!stages[phase].cuts)
+			return measure_fail(m, CELL_CRASHED, "out of memory");
 	}
 	return 0;
+}
+
+/* Pictures are of the first repetition: they differ from one to the next no more than the numbers do. */
+static int plan_maps(struct account *account, unsigned checkpoints)
+{
+	const struct measure_spec *spec = account->m->spec;
+	char why[160];
+
+	if (spec->repetition == 0 &&
+	    heap_map_plan_parse(spec->heap_map, checkpoints, &account->maps.plan, why,
+				sizeof(why)) != 0)
+		return measure_fail(account->m, CELL_SKIPPED, "heap map: %s", why);
+	return 0;
+}
+
+static int keep(struct account *account, struct result *result)
+{
+	keep_means(account, result->record.metrics);
+	keep_peaks(account, result->record.metrics);
+	keep_residue(account, result->record.metrics);
+	result->memory = malloc(sizeof(*result->memory) * (account->count + 1));
+	if (!result->memory)
+		return measure_fail(account->m, CELL_CRASHED, "out of memory");
+	memcpy(result->memory, account->points, sizeof(*result->memory) * account->count);
+	result->memory_points = account->count;
+	result->record.operations = account->points[account->count - 1].event;
+	return account_keep(account, result);
 }
 
 int pass_memory(struct measurement *m)
 {
-	struct memory_state state = { .m = m };
-	struct memory_tables tables = { 0 };
-	struct record *record = &m->result->record;
-	int error = make_cuts(&state);
+	struct memory_state state = { .account = { .m = m } };
+	unsigned checkpoints;
+	int error = make_stages(m, state.stages, &checkpoints);
 
 	if (!error)
-		error = map_tables(&state, &tables);
+		error = account_open(&state.account, m, checkpoints);
+	if (!error)
+		error = plan_maps(&state.account, checkpoints);
 	if (!error)
 		error = team_run(m, replay_thread, &state);
 	if (!error)
-		error = check_promises(&state);
-	if (!error) {
-		keep_peaks(&state, record->metrics);
-		keep_residue(&state, record->metrics);
-		for (unsigned p = 0; p < m->image.trace.processors; p++)
-			record->operations += state.sums[p].operations;
-		error = keep_tags(&state, m->result);
-	}
-	table_unmap(tables.block, tables.bytes);
+		error = account_judge(&state.account);
+	if (!error)
+		error = keep(&state.account, m->result);
+	account_close(&state.account);
 	for (int phase = 0; phase < TRACE_PHASES; phase++)
-		free(state.cuts[phase]);
+		free(state.stages[phase].cuts);
 	return error;
 }

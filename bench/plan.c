@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "allocators/registry.h"
+#include "bench/heap_map.h"
 #include "workloads/random.h"
 #include "workloads/workload.h"
 
@@ -110,7 +111,7 @@ static int add_cells(struct plan *plan, const struct checked_backend *checked)
 
 static unsigned pass_repetitions(const struct plan_options *options, enum pass pass)
 {
-	static const unsigned share[PASSES] = { 1, 3, 5 };
+	static const unsigned share[PASSES] = { 1, 3, 5, 5 };
 	const unsigned repetitions = options->repetitions / share[pass];
 
 	if (!options->passes[pass])
@@ -216,6 +217,19 @@ static int check_workloads(struct plan_options *options, char *why, size_t why_b
 	return error;
 }
 
+/* Only now: how many checkpoints there are may have been said after which of them are to be drawn. */
+static int check_heap_map(const struct plan_options *options, char *why, size_t why_bytes)
+{
+	struct heap_map_plan plan;
+	char problem[256];
+	int error = heap_map_plan_parse(options->prototype.heap_map, options->prototype.checkpoints,
+					&plan, problem, sizeof(problem));
+
+	if (error)
+		snprintf(why, why_bytes, "--heap-map %s: %s", options->prototype.heap_map, problem);
+	return error;
+}
+
 int plan_create(struct plan_options *options, struct run_plan *record, struct plan *out, char *why,
 		size_t why_bytes)
 {
@@ -226,7 +240,10 @@ int plan_create(struct plan_options *options, struct run_plan *record, struct pl
 	why[0] = '\0';
 	memset(options, 0, sizeof(*options));
 	memset(record, 0, sizeof(*record));
-	error = check_backends(&plan.options, checked, why, why_bytes);
+	plan.options.passes[PASS_AGEING] |= plan.options.age;
+	error = check_heap_map(&plan.options, why, why_bytes);
+	if (!error)
+		error = check_backends(&plan.options, checked, why, why_bytes);
 	if (!error)
 		error = check_workloads(&plan.options, why, why_bytes);
 	if (!error)

@@ -30,7 +30,8 @@ struct plan_options {
 	unsigned threads[PLAN_LIST + 1];
 	size_t page_sizes[PLAN_LIST + 1];
 	bool passes[PASSES];
-	unsigned repetitions; /* of the throughput pass; latency a third of them, memory a fifth, >= 1 */
+	bool age;             /* the ageing pass, whatever the list of passes says */
+	unsigned repetitions; /* of the throughput pass; latency a third of them, memory and ageing a fifth, >= 1 */
 	unsigned timeout_seconds;      /* a process */
 	size_t memory_limit_bytes;     /* resident, a process; 0: half of what is available */
 	struct measure_spec prototype; /* everything of a spec but cell, pass and repetition */

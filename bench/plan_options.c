@@ -7,6 +7,7 @@
 #include "allocators/options.h"
 #include "bench/option_text.h"
 #include "bench/plan.h"
+#include "workloads/ageing.h"
 
 /* ---- lists ---- */
 
@@ -229,6 +230,36 @@ SETTER(set_checkpoints)
 	return error;
 }
 
+static int set_text(const char *option, const char *value, char *out, size_t bytes, char *why,
+		    size_t why_bytes)
+{
+	if (strlen(value) >= bytes)
+		return option_refuse(why, why_bytes, option, value, "fewer characters");
+	memmove(out, value, strlen(value) + 1);
+	return 0;
+}
+
+SETTER(set_heap_map)
+{
+	/* held against the number of checkpoints in plan_create */
+	return set_text("heap-map", value, options->prototype.heap_map,
+			sizeof(options->prototype.heap_map), why, why_bytes);
+}
+
+SETTER(set_age)
+{
+	struct ageing_options age;
+	char problem[256];
+
+	if (ageing_parse(value, &age, problem, sizeof(problem)) != 0) {
+		snprintf(why, why_bytes, "--age %s: %s", value, problem);
+		return -EINVAL;
+	}
+	options->age = true;
+	return set_text("age", value, options->prototype.age, sizeof(options->prototype.age), why,
+			why_bytes);
+}
+
 SETTER(set_seed)
 {
 	char *end;
@@ -294,10 +325,8 @@ SETTER(set_memory_limit)
 
 SETTER(set_bind)
 {
-	if (strlen(value) >= sizeof(options->prototype.bind))
-		return option_refuse(why, why_bytes, "bind", value, "a shorter list");
-	snprintf(options->prototype.bind, sizeof(options->prototype.bind), "%s", value);
-	return 0;
+	return set_text("bind", value, options->prototype.bind, sizeof(options->prototype.bind),
+			why, why_bytes);
 }
 
 SETTER(set_timeout)
@@ -317,11 +346,17 @@ const struct plan_option plan_option_table[] = {
 	{ "threads", "LIST", "numbers of threads, each bound to a processor", set_threads },
 	{ "page-size", "LIST", "pool page sizes, 4K to 2M", set_page_size },
 	{ "backing", "LIST", "what lies under pool pages: base, thp, hugetlb", set_backing },
-	{ "passes", "LIST", "throughput, latency, memory", set_passes },
+	{ "passes", "LIST", "throughput, latency, memory, ageing (default: all but ageing)",
+	  set_passes },
 	{ "repetitions", "N", "fresh processes a cell in the throughput pass", set_repetitions },
 	{ "events", "N", "events in a lap of a generated trace, all threads together", set_events },
 	{ "laps", "N", "measured laps a process", set_laps },
 	{ "checkpoints", "N", "stops of the memory pass", set_checkpoints },
+	{ "heap-map", "WHICH",
+	  "pictures of the heap: off, a number of them, or at:N,N,... (checkpoints from 1)",
+	  set_heap_map },
+	{ "age", "LAPS[:OPTIONS]",
+	  "the ageing pass too: so many laps; survivors, keep, leaks, drain, swing=off", set_age },
 	{ "seed", "N", "of the traces and of the order of measurement", set_seed },
 	{ "touch", "MODE", "what an owner writes at birth: trace, none, line, all", set_touch },
 	{ "paging", "off|file", "paged pool in a paging file that is really written", set_paging },
@@ -370,6 +405,8 @@ void measure_spec_init(struct measure_spec *spec)
 		.laps = 20,
 		.warmup_laps = 2,
 		.checkpoints = 200,
+		.heap_map = "8",
+		.age = "12",
 		.bind = "compact",
 		.node = -1,
 		.trace_fd = -1,
@@ -381,7 +418,7 @@ int plan_options_init(struct plan_options *options)
 	memset(options, 0, sizeof(*options));
 	measure_spec_init(&options->prototype);
 	for (int pass = 0; pass < PASSES; pass++)
-		options->passes[pass] = true;
+		options->passes[pass] = pass != PASS_AGEING;
 	options->threads[0] = 1;
 	options->page_sizes[0] = 4096;
 	options->backings[0] = strdup("base");

@@ -344,6 +344,8 @@ uint64_t replay_events_counted(const struct replay *replay, unsigned processor, 
 			slot_claim(event, slot);
 			block = ops->alloc(pool, event_type(event), event->bytes,
 					   replay->tags[event->tag]);
+			if (replay->filled)
+				replay->filled[event->slot] = event;
 			if (block) {
 				size_t bytes = ops->block_bytes(pool, block);
 
@@ -381,13 +383,14 @@ uint64_t replay_events_counted(const struct replay *replay, unsigned processor, 
 	return failed;
 }
 
-/* Walks the real order once; a cut is taken whenever the next part's share of the phase is complete. */
-uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigned parts)
+/* Walks the real order once; a cut is taken whenever the next part is complete. */
+uint64_t *replay_cuts_at(const struct trace *trace, enum trace_phase phase, const uint64_t *ends,
+			 unsigned parts)
 {
 	const unsigned n = trace->processors;
 	uint64_t *cuts = calloc((size_t)(parts + 1) * n, sizeof(*cuts));
 	uint64_t *at = calloc(n, sizeof(*at));
-	uint64_t in_phase = 0, seen = 0;
+	uint64_t seen = 0;
 	unsigned part = 1;
 
 	if (!cuts || !at) {
@@ -395,10 +398,8 @@ uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigne
 		free(at);
 		return NULL;
 	}
-	for (unsigned p = 0; p < n; p++) {
-		in_phase += trace->streams[p].count[phase];
+	for (unsigned p = 0; p < n; p++)
 		cuts[p] = trace->streams[p].start[phase];
-	}
 	for (uint64_t r = 0; r < trace->runs && part < parts; r++) {
 		const unsigned p = trace->order[r].processor;
 		const struct trace_stream *stream = &trace->streams[p];
@@ -408,7 +409,7 @@ uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigne
 			    at[p] >= stream->start[phase] + stream->count[phase])
 				continue;
 			seen++;
-			while (part < parts && seen >= in_phase * part / parts) {
+			while (part < parts && seen >= ends[part - 1]) {
 				for (unsigned q = 0; q < n; q++) {
 					uint64_t next = at[q] + (q == p);
 					const uint64_t start = trace->streams[q].start[phase];
@@ -424,6 +425,20 @@ uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigne
 			cuts[(size_t)part * n + p] = trace->streams[p].start[phase] +
 						     trace->streams[p].count[phase];
 	free(at);
+	return cuts;
+}
+
+uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigned parts)
+{
+	const uint64_t in_phase = trace_phase_events(trace, phase);
+	uint64_t *ends = malloc(sizeof(*ends) * (parts + 1u));
+	uint64_t *cuts = NULL;
+
+	for (unsigned part = 0; ends && part < parts; part++)
+		ends[part] = in_phase * (part + 1) / parts;
+	if (ends)
+		cuts = replay_cuts_at(trace, phase, ends, parts);
+	free(ends);
 	return cuts;
 }
 

@@ -42,6 +42,7 @@ struct replay {
 	struct pool *pool;
 	_Atomic(void *) *slots;
 	uint32_t *tags; /* tag index -> tag */
+	const struct trace_event **filled; /* [slots] the event that filled it last; NULL: not kept. Counted replay only */
 	size_t slots_bytes, tags_bytes;
 };
 
@@ -85,6 +86,9 @@ uint64_t replay_events_counted(const struct replay *replay, unsigned processor, 
  * p in that part, for part 0 .. parts (the last is the end). The caller frees it. NULL: out of memory.
  */
 uint64_t *replay_cuts(const struct trace *trace, enum trace_phase phase, unsigned parts);
+/* The same with parts of given lengths: ends[part] events of the phase, all processors, are done when it ends. */
+uint64_t *replay_cuts_at(const struct trace *trace, enum trace_phase phase, const uint64_t *ends,
+			 unsigned parts);
 
 /* Whether every block that is live now lies in a page source of `pages`: NULL or the first that does not. */
 const void *replay_foreign_block(const struct replay *replay,

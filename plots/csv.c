@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CSV_COLUMNS 64
+#define CSV_COLUMNS 96
 
 struct csv {
 	FILE *file;

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const pass_names[PASSES + 1] = { "throughput", "latency", "memory", NULL };
+const char *const pass_names[PASSES + 1] = { "throughput", "latency", "memory",
+					      "ageing", NULL };
 
 const char *const cell_status_names[CELL_STATUSES + 1] = { "OK",        "SKIPPED", "EXHAUSTED",
 							   "CRASHED",   "TIMEOUT", "CORRUPT",
@@ -59,5 +60,13 @@ void result_release(struct result *result)
 	free(result->latency);
 	free(result->tags);
 	free(result->lap_ns_per_op);
+	free(result->free_ranges);
+	free(result->tag_live);
+	for (size_t i = 0; i < result->heap_maps; i++) {
+		free(result->heap_map[i].tags);
+		free(result->heap_map[i].cells);
+	}
+	free(result->heap_map);
+	free(result->ageing);
 	result_clear(result);
 }

@@ -11,8 +11,8 @@
 
 #define RECORD_SCHEMA 1
 
-enum pass { PASS_THROUGHPUT, PASS_LATENCY, PASS_MEMORY, PASSES };
-extern const char *const pass_names[PASSES + 1]; /* "throughput", "latency", "memory", NULL */
+enum pass { PASS_THROUGHPUT, PASS_LATENCY, PASS_MEMORY, PASS_AGEING, PASSES };
+extern const char *const pass_names[PASSES + 1]; /* "throughput", ..., "ageing", NULL */
 
 enum cell_status {
 	CELL_OK,
@@ -67,6 +67,7 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(residue_bytes, MEMORY, LOWER, "bytes", "committed after the drain; null for malloc libraries") \
 	M(residue_after_trim_bytes, MEMORY, LOWER, "bytes", "committed after the drain and a trim") \
 	M(resident_residue_bytes, MEMORY, LOWER, "bytes", "resident after the drain") \
+	M(resident_after_trim_bytes, MEMORY, LOWER, "bytes", "resident after the drain and a trim") \
 	M(internal_fragmentation, MEMORY, LOWER, "ratio", "1 - live/block, at the peak of live") \
 	M(external_fragmentation, MEMORY, LOWER, "ratio", "1 - block/committed, at the peak of live") \
 	M(footprint_ratio, MEMORY, LOWER, "ratio", "resident peak / live peak; null below 1 MiB live") \
@@ -75,7 +76,17 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(fragmentation_f3, MEMORY, LOWER, "ratio", "3: peak resident over the live bytes at that point, less 1") \
 	M(fragmentation_f4, MEMORY, LOWER, "ratio", "4: peak resident over peak live, less 1") \
 	M(unusable_free_index, MEMORY, LOWER, "ratio", "free bytes in runs too short for one OS page, mean over checkpoints") \
-	M(header_bytes_per_block, MEMORY, LOWER, "bytes", "header bytes a live block, at the peak of live")
+	M(unusable_free_index_largest, MEMORY, LOWER, "ratio", "the same for the trace's largest request") \
+	M(request_bytes_max, MEMORY, NONE, "bytes", "the trace's largest request") \
+	M(header_bytes_per_block, MEMORY, LOWER, "bytes", "header bytes a live block, at the peak of live") \
+	M(ageing_laps, AGEING, NONE, "1", "laps of the ageing trace") \
+	M(ageing_footprint_first, AGEING, LOWER, "ratio", "resident peak / live peak in the first lap; null below 1 MiB live") \
+	M(ageing_footprint_last, AGEING, LOWER, "ratio", "the same in the last lap, which repeats the first one's work") \
+	M(ageing_footprint_growth, AGEING, LOWER, "ratio", "last / first: what age alone adds to the footprint") \
+	M(ageing_waste_first_bytes, AGEING, LOWER, "bytes", "most that was resident and not live at a checkpoint of the first lap") \
+	M(ageing_waste_last_bytes, AGEING, LOWER, "bytes", "the same in the last lap") \
+	M(ageing_pinned_ratio, AGEING, LOWER, "ratio", "resident / live when the last lap's own work is drained and survivors are left; null below 1 MiB live") \
+	M(ageing_residue_bytes, AGEING, LOWER, "bytes", "resident when the survivors are gone too")
 
 enum metric {
 #define M(name, pass, better, unit, help) METRIC_##name,
@@ -152,7 +163,40 @@ struct memory_point {
 	double resident_bytes;
 	/* the causes of waste, from walk; NaN where the backend has no walk. Sum of all + live = committed */
 	double header_bytes, rounding_bytes, cached_bytes, free_bytes, free_page_bytes, metadata_bytes;
-	double largest_free_bytes, unusable_free_index;
+	double largest_free_bytes;
+	/* free bytes in ranges too short for an OS page, and for the trace's largest request, over all free */
+	double unusable_free_index, unusable_free_index_largest;
+};
+
+/*
+ * Free ranges by size at a checkpoint, as the pool itself keeps them. Bin i holds those of 2^(i + 4) bytes and
+ * more, below 2^(i + 5); the first takes smaller ones too, the last all that are larger.
+ */
+#define FREE_BINS 28
+
+struct free_ranges {
+	uint64_t event;
+	uint32_t lap;
+	uint64_t count[FREE_BINS], bytes[FREE_BINS];
+};
+
+/* What callers hold under one tag at a checkpoint; the tags that never matter are one, with an empty name. */
+struct tag_live {
+	uint64_t event;
+	uint32_t lap;
+	char tag[5];
+	uint64_t live_bytes, live_blocks;
+};
+
+/* A picture of the pool's memory at a checkpoint: a stretch of one pool type, cell by cell (bench/heap_map.h). */
+struct heap_map {
+	uint64_t event;
+	uint32_t lap, snapshot; /* the n-th picture of this process, from 0 */
+	char pool;              /* 'N', 'P'; 'M': a malloc library's mappings, where both live */
+	uint64_t offset_bytes;  /* of the stretch: from the page source's base, or from the lowest mapping */
+	uint64_t cell_bytes;
+	char *tags;             /* four characters each: the tags that the letters stand for */
+	char *cells;            /* one symbol a cell, each followed by how often it is repeated where that is not once */
 };
 
 struct latency_bin {
@@ -179,6 +223,14 @@ struct result {
 	size_t tag_totals;
 	double *lap_ns_per_op; /* every measured lap */
 	size_t laps;
+	struct free_ranges *free_ranges;
+	size_t free_range_points;
+	struct tag_live *tag_live;
+	size_t tag_live_rows;
+	struct heap_map *heap_map; /* its strings are owned, too */
+	size_t heap_maps;
+	struct memory_point *ageing; /* the ageing pass's checkpoints */
+	size_t ageing_points;
 };
 
 void result_clear(struct result *result);   /* zero, record cleared */

@@ -172,6 +172,7 @@ static json_t *column_to_json(const struct column *column, const char *element)
 {
 	const char *member = element + column->offset;
 	char text[5] = "";
+	const char *string;
 	uint32_t narrow;
 	uint64_t wide;
 	double real;
@@ -191,6 +192,9 @@ static json_t *column_to_json(const struct column *column, const char *element)
 		return json_text(text);
 	case COLUMN_TEXT:
 		return json_text(member);
+	case COLUMN_STRING:
+		memcpy(&string, member, sizeof(string));
+		return json_text(string ? string : "");
 	case COLUMN_TAG:
 		tag_printable(member, text);
 		return json_string(text);
@@ -423,6 +427,7 @@ static bool column_from_json(const struct column *column, const json_t *value, c
 	char *member = element + column->offset;
 	uint64_t wide;
 	uint32_t narrow;
+	char *string;
 
 	switch (column->type) {
 	case COLUMN_U32:
@@ -443,6 +448,10 @@ static bool column_from_json(const struct column *column, const json_t *value, c
 	case COLUMN_TEXT:
 	case COLUMN_TAG:
 		return read_text(value, member, column->bytes);
+	case COLUMN_STRING:
+		string = json_is_string(value) ? strdup(json_string_value(value)) : NULL;
+		memcpy(member, &string, sizeof(string));
+		return string != NULL;
 	case COLUMN_INDEX:
 		break;
 	}

@@ -173,17 +173,26 @@ static int run_dir_open_files(struct run_dir *run, char *why, size_t why_bytes)
 	return error;
 }
 
-static int write_header(struct run_dir *run, int i, char *why, size_t why_bytes)
+static char *header_text(int i, size_t *bytes)
 {
 	char *text = NULL;
-	size_t bytes;
-	FILE *file = open_memstream(&text, &bytes);
-	int error;
+	FILE *file = open_memstream(&text, bytes);
 
 	if (!file)
-		return file_explain(why, why_bytes, ENOMEM, "cannot write a header");
+		return NULL;
 	series_csv_header(&series_table[i], file);
 	fclose(file);
+	return text;
+}
+
+static int write_header(struct run_dir *run, int i, char *why, size_t why_bytes)
+{
+	size_t bytes;
+	char *text = header_text(i, &bytes);
+	int error;
+
+	if (!text)
+		return file_explain(why, why_bytes, ENOMEM, "cannot write a header");
 	error = file_write_all(run->csv[i], text, bytes);
 	run->csv_end[i] = (off_t)bytes;
 	free(text);
@@ -302,6 +311,16 @@ static void end_key(const struct series *series, char *key, size_t bytes)
 	snprintf(key, bytes, "%s_csv_bytes", series->name);
 }
 
+/* Whether a file has no rows: one of a series that came after this run was begun. */
+static bool holds_no_row(int i, off_t size)
+{
+	size_t bytes = 0;
+	char *text = size ? header_text(i, &bytes) : NULL;
+
+	free(text);
+	return size <= (off_t)bytes;
+}
+
 /* How long the CSV files are to be: what the last whole line says. */
 static int read_ends(struct run_dir *run, const char *text, size_t used, char *why,
 		     size_t why_bytes)
@@ -324,6 +343,8 @@ static int read_ends(struct run_dir *run, const char *text, size_t used, char *w
 		if (fstat(run->csv[i], &status))
 			error = file_explain(why, why_bytes, errno, "cannot read %s/%s", run->path,
 					     series_table[i].file);
+		else if (!end && holds_no_row(i, status.st_size))
+			continue;
 		else if (!json_is_integer(end) || run->csv_end[i] <= 0 ||
 			 status.st_size < run->csv_end[i])
 			error = file_explain(why, why_bytes, EBADMSG,
@@ -353,7 +374,7 @@ static int resume_files(struct run_dir *run, const char *text, size_t used, char
 	for (int i = 0; !error && i < SERIES; i++) {
 		error = cut(run, run->csv[i], series_table[i].file, run->csv_end[i], why,
 			    why_bytes);
-		if (!error && !used) /* perhaps killed within a header */
+		if (!error && !run->csv_end[i]) /* new, or perhaps killed within a header */
 			error = write_header(run, i, why, why_bytes);
 	}
 	return error;

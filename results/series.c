@@ -26,6 +26,69 @@ static const struct column memory_columns[] = {
 	COLUMN(struct memory_point, metadata_bytes, COLUMN_REAL),
 	COLUMN(struct memory_point, largest_free_bytes, COLUMN_REAL),
 	COLUMN(struct memory_point, unusable_free_index, COLUMN_REAL),
+	COLUMN(struct memory_point, unusable_free_index_largest, COLUMN_REAL),
+};
+
+/* A bin's columns: the number is the size from which on a range is in it. */
+#define BIN(i, from) \
+	{ "ranges_" #from, COLUMN_U64, \
+	  offsetof(struct free_ranges, count) + (i) * sizeof(uint64_t), sizeof(uint64_t) }, \
+	{ \
+		"bytes_" #from, COLUMN_U64, \
+			offsetof(struct free_ranges, bytes) + (i) * sizeof(uint64_t), \
+			sizeof(uint64_t) \
+	}
+
+static const struct column free_range_columns[] = {
+	COLUMN(struct free_ranges, event, COLUMN_U64),
+	COLUMN(struct free_ranges, lap, COLUMN_U32),
+	BIN(0, 16),
+	BIN(1, 32),
+	BIN(2, 64),
+	BIN(3, 128),
+	BIN(4, 256),
+	BIN(5, 512),
+	BIN(6, 1024),
+	BIN(7, 2048),
+	BIN(8, 4096),
+	BIN(9, 8192),
+	BIN(10, 16384),
+	BIN(11, 32768),
+	BIN(12, 65536),
+	BIN(13, 131072),
+	BIN(14, 262144),
+	BIN(15, 524288),
+	BIN(16, 1048576),
+	BIN(17, 2097152),
+	BIN(18, 4194304),
+	BIN(19, 8388608),
+	BIN(20, 16777216),
+	BIN(21, 33554432),
+	BIN(22, 67108864),
+	BIN(23, 134217728),
+	BIN(24, 268435456),
+	BIN(25, 536870912),
+	BIN(26, 1073741824),
+	BIN(27, 2147483648),
+};
+
+static const struct column tag_live_columns[] = {
+	COLUMN(struct tag_live, event, COLUMN_U64),
+	COLUMN(struct tag_live, lap, COLUMN_U32),
+	COLUMN(struct tag_live, tag, COLUMN_TAG),
+	COLUMN(struct tag_live, live_bytes, COLUMN_U64),
+	COLUMN(struct tag_live, live_blocks, COLUMN_U64),
+};
+
+static const struct column heap_map_columns[] = {
+	COLUMN(struct heap_map, event, COLUMN_U64),
+	COLUMN(struct heap_map, lap, COLUMN_U32),
+	COLUMN(struct heap_map, snapshot, COLUMN_U32),
+	COLUMN(struct heap_map, pool, COLUMN_CHAR),
+	COLUMN(struct heap_map, offset_bytes, COLUMN_U64),
+	COLUMN(struct heap_map, cell_bytes, COLUMN_U64),
+	COLUMN(struct heap_map, tags, COLUMN_STRING),
+	COLUMN(struct heap_map, cells, COLUMN_STRING),
 };
 
 static const struct column latency_columns[] = {
@@ -63,6 +126,15 @@ const struct series series_table[SERIES] = {
 			  sizeof(struct tag_total), MEMBERS(tags, tag_totals) },
 	[SERIES_LAPS] = { "laps", "laps.csv", lap_columns, COUNT(lap_columns), sizeof(double),
 			  MEMBERS(lap_ns_per_op, laps) },
+	[SERIES_FREE_RANGES] = { "free_ranges", "free_ranges.csv", free_range_columns,
+				 COUNT(free_range_columns), sizeof(struct free_ranges),
+				 MEMBERS(free_ranges, free_range_points) },
+	[SERIES_TAG_LIVE] = { "tag_live", "tag_live.csv", tag_live_columns, COUNT(tag_live_columns),
+			      sizeof(struct tag_live), MEMBERS(tag_live, tag_live_rows) },
+	[SERIES_HEAP_MAP] = { "heap_map", "heap_map.csv", heap_map_columns, COUNT(heap_map_columns),
+			      sizeof(struct heap_map), MEMBERS(heap_map, heap_maps) },
+	[SERIES_AGEING] = { "ageing", "ageing.csv", memory_columns, COUNT(memory_columns),
+			    sizeof(struct memory_point), MEMBERS(ageing, ageing_points) },
 };
 
 const void *series_data(const struct series *series, const struct result *result, size_t *count)
@@ -122,6 +194,7 @@ static void csv_member(const struct column *column, const char *element, size_t 
 {
 	const char *member = element + column->offset;
 	char text[5] = "";
+	const char *string;
 	uint32_t narrow;
 	uint64_t wide;
 	double real;
@@ -145,6 +218,10 @@ static void csv_member(const struct column *column, const char *element, size_t 
 		break;
 	case COLUMN_TEXT:
 		csv_text(member, file);
+		break;
+	case COLUMN_STRING:
+		memcpy(&string, member, sizeof(string));
+		csv_text(string ? string : "", file);
 		break;
 	case COLUMN_TAG:
 		tag_printable(member, text);

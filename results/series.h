@@ -1,6 +1,6 @@
 /*
- * The series that go with a record (memory checkpoints, latency bins, tag totals, laps), described
- * once: the same table gives the header and rows of the CSV files and the arrays in the line that a
+ * The series that go with a record (checkpoints, latency bins, tag totals, laps, pictures of the
+ * heap), described once: the same table gives the header and rows of the CSV files and the arrays in the line that a
  * measuring process sends to its parent.
  */
 #ifndef POOLBENCH_SERIES_H
@@ -17,6 +17,7 @@ enum column_type {
 	COLUMN_REAL, /* double: NaN is an empty CSV field and null in JSON */
 	COLUMN_CHAR, /* one character */
 	COLUMN_TEXT, /* char[bytes], NUL-terminated */
+	COLUMN_STRING, /* char *, malloc'd and owned by the element; never NULL in a finished one */
 	COLUMN_TAG, /* char[5]: a byte that is not printable ASCII is shown as '.' */
 	COLUMN_INDEX /* the row's number from 0; in CSV only */
 };
@@ -36,7 +37,17 @@ struct series {
 	size_t data_offset, count_offset; /* of the pointer and the size_t in struct result */
 };
 
-enum { SERIES_MEMORY, SERIES_LATENCY, SERIES_TAGS, SERIES_LAPS, SERIES };
+enum {
+	SERIES_MEMORY,
+	SERIES_LATENCY,
+	SERIES_TAGS,
+	SERIES_LAPS,
+	SERIES_FREE_RANGES,
+	SERIES_TAG_LIVE,
+	SERIES_HEAP_MAP,
+	SERIES_AGEING,
+	SERIES
+};
 extern const struct series series_table[SERIES];
 
 /* The elements of a series of a result, and how many; never NULL when the count is not 0. */

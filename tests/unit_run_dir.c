@@ -186,7 +186,7 @@ static void rows_are_quoted_and_nan_is_empty(void **state)
 	text = slurp(run_dir_path(run), "memory.csv");
 	assert_string_equal(strchr(text, '\n') + 1,
 			    "\"slub:cpu_partial=30,x=1\",irp-storm,2,65536,base,0,"
-			    "0,0,0,0,0,,0,0,0,0,0,0,0,0,0\n");
+			    "0,0,0,0,0,,0,0,0,0,0,0,0,0,0,0\n");
 	free(text);
 	text = slurp(run_dir_path(run), "laps.csv");
 	assert_string_equal(strchr(text, '\n') + 1,

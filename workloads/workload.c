@@ -237,3 +237,33 @@ int workload_check(const char *spec, char *why, size_t why_bytes)
 		free(values);
 	return rc;
 }
+
+int workload_vary(const char *spec,
+		  void (*change)(const struct option_def *table, void *values,
+				 struct random *random),
+		  struct random *random, char *out, size_t out_bytes, char *why, size_t why_bytes)
+{
+	char name[NAME_BYTES];
+	const struct workload *workload;
+	const char *options;
+	void *values;
+	size_t used;
+	int rc = split_spec(spec, name, &options, why, why_bytes);
+
+	if (rc)
+		return rc;
+	used = (size_t)snprintf(out, out_bytes, "%s", spec);
+	if (strcmp(name, RECORDING) != 0) {
+		rc = parse_spec(name, options, &workload, &values, why, why_bytes);
+		if (rc)
+			return rc;
+		change(workload->options, values, random);
+		used = (size_t)snprintf(out, out_bytes, "%s:", name);
+		used += options_format(workload->options, values, out + used, out_bytes - used);
+		free(values);
+	}
+	if (used < out_bytes)
+		return 0;
+	snprintf(why, why_bytes, "%s: its options are too long", name);
+	return -ENAMETOOLONG;
+}

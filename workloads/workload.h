@@ -41,4 +41,14 @@ int workload_trace(const char *spec, unsigned processors, uint64_t events, uint6
 /* Checks a spec without generating: 0 or as above. */
 int workload_check(const char *spec, char *why, size_t why_bytes);
 
+/*
+ * Another spec of the same workload: its options as `spec` has them, changed by `change`, which keeps to their
+ * ranges. That of a recording comes back as it is. 0; -EINVAL; -ENAMETOOLONG; -ENOMEM.
+ */
+struct random;
+int workload_vary(const char *spec,
+		  void (*change)(const struct option_def *table, void *values,
+				 struct random *random),
+		  struct random *random, char *out, size_t out_bytes, char *why, size_t why_bytes);
+
 #endif
