@@ -65,6 +65,43 @@ const struct figure figure_table[] = {
 	  "of "
 	  "the machine show in all three; what shows in B alone is B.",
 	  FIGURE_COMPARISON, prepare_ab_pairs },
+	{ "footprint", "Footprint: a pale cell is lean",
+	  "Peak resident over peak live of every pool under every workload; the leanest on the whole "
+	  "is on top. 1.00 would be a pool that keeps nothing beyond what callers hold.",
+	  0, prepare_footprint },
+	{ "waste-time", "Waste by cause over the trace: the lower, the leaner",
+	  "Committed bytes that are no caller's, stacked by cause. What fills quickly and stays is "
+	  "caches and headers; what creeps up is fragmentation. The scale is that of the pool at "
+	  "work: at the end, where everything is freed, bands may leave it.",
+	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_waste_time },
+	{ "free-ranges", "Free memory by size of its ranges: mass on the right is usable",
+	  "How much free memory lies in ranges of which size, the mean over the trace without its "
+	  "drain. Free memory on the left of the dotted line, an OS page, can be used for nothing "
+	  "larger.",
+	  0, prepare_free_ranges },
+	{ "tags", "Who holds the memory: live bytes by tag over the trace",
+	  "Stacked, the tags that hold most at the bottom. This is the workload's own picture, the "
+	  "same for all pools.",
+	  0, prepare_tags },
+	{ "heap-map", "The heap, cell by cell: the less pale and pink, the denser",
+	  "The pool's memory in order of address, from left to right and top to bottom, in the last "
+	  "picture before the drain; the same scale for all, so that area is memory. A cell is "
+	  "coloured by what fills it; pale cells hold some live bytes, but less than half: they "
+	  "pin "
+	  "their page.",
+	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_heap_map },
+	{ "heap-strip", "The heap over the trace: how it fills, ages and empties",
+	  "A row a pool, a picture a checkpoint, from the ramp on the left to the drain on the right. "
+	  "An address is in the same place in all pictures of a row. Colours as above.",
+	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_heap_strip },
+	{ "ageing", "Ageing: a flat line stays young",
+	  "Peak resident over peak live of each lap of the ageing pass. The first and the last lap do "
+	  "the same work: what lies between their two points is age alone. Laps between them have "
+	  "other seeds and parameters.",
+	  0, prepare_ageing },
+	{ "ageing-waste", "Waste by cause with age",
+	  "Committed bytes that are no caller's, by cause, at each lap's peak of live bytes.",
+	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_ageing_waste },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
@@ -258,7 +295,8 @@ static void write_driver(struct drawing *drawing, const struct figure *figure, c
 			 const char *stem)
 {
 	static const char *const formats[] = { "svg", "png" };
-	static const char *const parts[] = { "heading", "legend", "legend_end" };
+	static const char *const parts[] = { "heading", "legend", "legend_end",
+					     "cause_legend", "heap_looks" };
 	char path[4400];
 
 	drawing_number(drawing, "width", drawing->width);

@@ -12,6 +12,7 @@
 
 #define FIGURE_EACH_PANEL 1u /* one picture a workload, not one for all */
 #define FIGURE_COMPARISON 2u /* of a directory of `poolbench ab`, which has no others */
+#define FIGURE_FOLDED     4u /* on the page, all pictures but the first are opened by a click */
 
 struct drawing;
 
@@ -83,6 +84,14 @@ int prepare_memory(struct drawing *drawing);
 int prepare_waste(struct drawing *drawing);
 int prepare_ab_ratios(struct drawing *drawing);
 int prepare_ab_pairs(struct drawing *drawing);
+int prepare_waste_time(struct drawing *drawing);
+int prepare_footprint(struct drawing *drawing);
+int prepare_free_ranges(struct drawing *drawing);
+int prepare_tags(struct drawing *drawing);
+int prepare_heap_map(struct drawing *drawing);
+int prepare_heap_strip(struct drawing *drawing);
+int prepare_ageing(struct drawing *drawing);
+int prepare_ageing_waste(struct drawing *drawing);
 
 /* Names and looks of all series: series_name[], series_rgb[], series_point[], series_dash[], from 1. */
 void prepare_series(struct drawing *drawing);
@@ -93,5 +102,7 @@ void prepare_series(struct drawing *drawing);
 unsigned prepare_bar_columns(struct drawing *drawing, size_t around, size_t panel_height);
 /* panel_name[] from 1, and the count `panels`. */
 void prepare_panels(struct drawing *drawing);
+/* status_name[] from 1: what stands where a number is missing. */
+void prepare_statuses(struct drawing *drawing);
 
 #endif

@@ -4,132 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "csv.h"
-#include "figures.h"
-
-#define MIB 1048576.0
-
-enum cause {
-	CAUSE_ROUNDING,
-	CAUSE_HEADER,
-	CAUSE_CACHED,
-	CAUSE_FREE,
-	CAUSE_FREE_PAGE,
-	CAUSE_METADATA,
-	CAUSES
-};
-
-static const struct {
-	const char *column, *name;
-} cause_table[CAUSES] = {
-	[CAUSE_ROUNDING] = { "rounding_bytes", "rounding up" },
-	[CAUSE_HEADER] = { "header_bytes", "block headers" },
-	[CAUSE_CACHED] = { "cached_bytes", "cached for reuse" },
-	[CAUSE_FREE] = { "free_bytes", "free, between blocks" },
-	[CAUSE_FREE_PAGE] = { "free_page_bytes", "whole free pages" },
-	[CAUSE_METADATA] = { "metadata_bytes", "the pool's tables" },
-};
-
-struct memory_sample {
-	double event, live, committed, resident, cause[CAUSES];
-};
-
-/* One series in one panel: the checkpoints of the first repetition that has any. */
-struct memory_series {
-	struct memory_sample *samples;
-	size_t count, room;
-	double repetition;
-};
-
-static int memory_series_add(struct memory_series *m, const struct memory_sample *sample)
-{
-	if (m->count == m->room) {
-		size_t room = m->room ? m->room * 2 : 256;
-		struct memory_sample *samples = realloc(m->samples, room * sizeof(*samples));
-		if (!samples)
-			return -ENOMEM;
-		m->samples = samples;
-		m->room = room;
-	}
-	m->samples[m->count++] = *sample;
-	return 0;
-}
-
-static int memory_rows(const struct model *model, size_t run, size_t panel, struct csv *csv,
-		       struct memory_series *all)
-{
-	unsigned threads = panel_threads(model, panel);
-	struct csv_cell_columns columns;
-	int event = csv_column(csv, "event"), live = csv_column(csv, "live_bytes");
-	int committed = csv_column(csv, "committed_bytes"),
-	    resident = csv_column(csv, "resident_bytes");
-	int repetition = csv_column(csv, "repetition"), cause[CAUSES], err = 0;
-
-	csv_cell_find(csv, &columns);
-	for (size_t c = 0; c < CAUSES; c++)
-		cause[c] = csv_column(csv, cause_table[c].column);
-	while (!err && csv_next(csv)) {
-		for (size_t s = 0; s < model->series_count && !err; s++) {
-			const struct contender *series = &model->series[s];
-			if (series->run != run ||
-			    !csv_cell_is(csv, &columns, series->backend,
-					 model->panel[panel].workload, threads, series->page_size,
-					 series->backing))
-				continue;
-			struct memory_sample sample = { .event = csv_number(csv, event),
-							.live = csv_number(csv, live),
-							.committed = csv_number(csv, committed),
-							.resident = csv_number(csv, resident) };
-			for (size_t c = 0; c < CAUSES; c++)
-				sample.cause[c] = csv_number(csv, cause[c]);
-			if (!all[s].count)
-				all[s].repetition = csv_number(csv, repetition);
-			if (all[s].repetition == csv_number(csv, repetition))
-				err = memory_series_add(&all[s], &sample);
-		}
-	}
-	return err;
-}
-
-static void memory_free(const struct model *model, struct memory_series *all)
-{
-	for (size_t s = 0; all && s < model->series_count; s++)
-		free(all[s].samples);
-	free(all);
-}
-
-/* The series of every contender in a panel, for memory_free. A run without the file has none. */
-static int memory_read(const struct model *model, size_t panel, struct memory_series **out)
-{
-	struct memory_series *all = calloc(model->series_count + 1, sizeof(*all));
-	int err = all ? 0 : -ENOMEM;
-
-	for (size_t r = 0; r < model->runs && !err; r++) {
-		char path[4400];
-		struct csv *csv;
-		snprintf(path, sizeof(path), "%s/memory.csv", model->run[r].path);
-		err = csv_open(path, &csv);
-		if (err == -ENOENT || err == -EBADMSG) {
-			err = 0;
-			continue;
-		}
-		if (!err) {
-			err = memory_rows(model, r, panel, csv, all);
-			csv_close(csv);
-		}
-	}
-	if (err) {
-		memory_free(model, all);
-		return err;
-	}
-	*out = all;
-	return 0;
-}
-
-static void put(FILE *data, double value)
-{
-	fprintf(data, isfinite(value) ? " %.9g" : " NaN", value);
-}
+#include "memory_series.h"
 
 /* million events, live, committed, resident in MiB: a block a drawn panel */
 static void memory_block(struct drawing *drawing, const struct memory_series *m, double *most,
@@ -137,10 +12,10 @@ static void memory_block(struct drawing *drawing, const struct memory_series *m,
 {
 	for (size_t i = 0; i < m->count; i++) {
 		const struct memory_sample *sample = &m->samples[i];
-		put(drawing->data, sample->event / 1e6);
-		put(drawing->data, sample->live / MIB);
-		put(drawing->data, sample->committed / MIB);
-		put(drawing->data, sample->resident / MIB);
+		data_number(drawing->data, sample->event / 1e6);
+		data_number(drawing->data, sample->live / MIB);
+		data_number(drawing->data, sample->committed / MIB);
+		data_number(drawing->data, sample->resident / MIB);
 		putc('\n', drawing->data);
 		*most = fmax(*most,
 			     fmax(sample->live, fmax(sample->committed, sample->resident)) / MIB);
@@ -159,7 +34,7 @@ int prepare_memory(struct drawing *drawing)
 	struct memory_series *all = NULL;
 	size_t measured, n, drawn = 0;
 	double most = 0, last = 0;
-	int err = order ? memory_read(model, drawing->panel, &all) : -ENOMEM;
+	int err = order ? memory_series_read(model, drawing->panel, "memory.csv", &all) : -ENOMEM;
 
 	if (err) {
 		free(order);
@@ -187,7 +62,7 @@ int prepare_memory(struct drawing *drawing)
 		drawn += all[order[k]].count > 0;
 		memory_block(drawing, &all[order[k]], &most, &last);
 	}
-	memory_free(model, all);
+	memory_series_free(model, all);
 	free(order);
 	drawing_text(drawing, "workload", model->panel[drawing->panel].name);
 	fprintf(drawing->variables, "threads = %u\nmost = %.6g\nlast = %.6g\n", threads, most,
@@ -198,20 +73,9 @@ int prepare_memory(struct drawing *drawing)
 
 /* ---- waste by cause ---- */
 
-static const struct memory_sample *peak_of_live(const struct memory_series *m)
-{
-	const struct memory_sample *peak = NULL;
-
-	for (size_t i = 0; i < m->count; i++) {
-		if (!peak || m->samples[i].live > peak->live)
-			peak = &m->samples[i];
-	}
-	return peak;
-}
-
 static double waste_of(const struct memory_series *m, double *percent)
 {
-	const struct memory_sample *peak = peak_of_live(m);
+	const struct memory_sample *peak = memory_series_peak(m);
 	double sum = 0;
 	int any = 0;
 
@@ -233,7 +97,7 @@ static int waste_panel(struct drawing *drawing, size_t panel, size_t *rows)
 	struct memory_series *all;
 	double percent[CAUSES], last = -1;
 	size_t last_series = 0, rank = 0;
-	int err = memory_read(model, panel, &all);
+	int err = memory_series_read(model, panel, "memory.csv", &all);
 
 	if (err)
 		return err;
@@ -253,7 +117,7 @@ static int waste_panel(struct drawing *drawing, size_t panel, size_t *rows)
 		waste_of(&all[best_series], percent);
 		fprintf(drawing->data, "%zu %zu", ++rank, best_series + 1);
 		for (size_t c = 0; c < CAUSES; c++)
-			put(drawing->data, percent[c]);
+			data_number(drawing->data, percent[c]);
 		putc('\n', drawing->data);
 		last = best;
 		last_series = best_series;
@@ -263,7 +127,7 @@ static int waste_panel(struct drawing *drawing, size_t panel, size_t *rows)
 	fputs("\n\n", drawing->data);
 	fprintf(drawing->variables, "panel_rows[%zu] = %zu\n", panel + 1, rank);
 	*rows = rank > *rows ? rank : *rows;
-	memory_free(model, all);
+	memory_series_free(model, all);
 	return 0;
 }
 
@@ -275,10 +139,8 @@ int prepare_waste(struct drawing *drawing)
 
 	prepare_series(drawing);
 	prepare_panels(drawing);
-	drawing_array_begin(drawing, "cause_name", CAUSES);
-	for (size_t c = 0; c < CAUSES; c++)
-		drawing_array_text(drawing, "cause_name", c + 1, cause_table[c].name);
-	fprintf(drawing->variables, "causes = %d\narray panel_rows[%zu]\n", CAUSES, model->panels);
+	prepare_causes(drawing);
+	fprintf(drawing->variables, "array panel_rows[%zu]\n", model->panels);
 	for (size_t p = 0; p < model->panels && !err; p++)
 		err = waste_panel(drawing, p, &rows);
 	fprintf(drawing->variables, "rows = %zu\n", rows);

@@ -44,7 +44,7 @@ static void block_end(FILE *data)
 }
 
 /* What stands where a number is missing: the status, with what to read for the reason. */
-static void write_status_names(struct drawing *drawing)
+void prepare_statuses(struct drawing *drawing)
 {
 	drawing_array_begin(drawing, "status_name", CELL_STATUSES);
 	for (size_t i = 0; i < CELL_STATUSES; i++)
@@ -109,7 +109,7 @@ int prepare_throughput(struct drawing *drawing)
 		return -ENOMEM;
 	prepare_series(drawing);
 	prepare_panels(drawing);
-	write_status_names(drawing);
+	prepare_statuses(drawing);
 	fprintf(drawing->variables,
 		"array panel_rows[%zu]\narray panel_most[%zu]\narray panel_floor[%zu]\n"
 		"array panel_threads[%zu]\n",

@@ -4,14 +4,9 @@ heading = 'Where the memory goes: shorter is leaner'
 subheading = 'bytes that are no caller''s, in percent of the live bytes, at the peak of live; native designs'
 panel_height = 78 + 26 * rows
 cell_width = (width - 20) / columns
-array cause_rgb[6] = [0x332288, 0x88ccee, 0x44aa99, 0xddcc77, 0xcc6677, 0x999999]
 set multiplot
 load heading_script
-do for [c = 1:causes] {
-	set object c rectangle from screen px(20 + (c - 1) * 160),py(14) to screen px(32 + (c - 1) * 160),py(26) \
-		fillcolor rgb cause_rgb[c] fillstyle solid noborder
-	set label 1300 + c cause_name[c] at screen px(38 + (c - 1) * 160),py(20) left font small textcolor rgb ink
-}
+load cause_legend_script
 set grid xtics noytics
 set ytics scale 0 font small
 set xtics font small
