@@ -22,7 +22,6 @@ do for [p = 1:panels] {
 	set bmargin at screen 1 - py(top + panel_height - 82)
 	set label 1 panel_name[p] at screen px(left),1 - py(top - 13) left textcolor rgb ink
 	set xlabel 'lap' font small offset 0,0.4 textcolor rgb grey
-	set ylabel (column == 0 ? 'footprint ratio' : '') font small offset 1,0 textcolor rgb grey
 	set xrange [0.5:laps + 0.5]
 	set yrange [1:panel_most[p] * 1.04]
 	plot for [k = 1:legends] data index (p - 1) * series + legend[k] - 1 using 1:2 with lines \

@@ -22,9 +22,9 @@ do for [p = 1:panels] {
 	set bmargin at screen 1 - py(top + panel_height - 82)
 	set label 1 panel_name[p] at screen px(left),1 - py(top - 13) left textcolor rgb ink
 	set xlabel 'size of the free range' font small offset 0,0.4 textcolor rgb grey
-	set ylabel (column == 0 ? 'KiB' : '') font small offset 1,0 textcolor rgb grey
+	set label 2 'KiB' at screen px(left - 8),1 - py(top - 13) right font small textcolor rgb grey
 	set logscale xy
-	set xrange [12:4e9]
+	set xrange [12:largest * 3]
 	set xtics ('16' 16, '256' 256, '4K' 4096, '64K' 65536, '1M' 1048576, '16M' 16777216, '1G' 1073741824)
 	set yrange [0.5:most * 1.5]
 	set arrow 1 from 4096,graph 0 to 4096,graph 1 nohead linestyle 100 back

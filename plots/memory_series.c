@@ -42,7 +42,8 @@ static int memory_rows(const struct model *model, size_t run, size_t panel, stru
 	int event = csv_column(csv, "event"), live = csv_column(csv, "live_bytes");
 	int committed = csv_column(csv, "committed_bytes"),
 	    resident = csv_column(csv, "resident_bytes");
-	int lap = csv_column(csv, "lap"), repetition = csv_column(csv, "repetition"), cause[CAUSES], err = 0;
+	int lap = csv_column(csv, "lap"), repetition = csv_column(csv, "repetition"), cause[CAUSES],
+	    err = 0;
 
 	csv_cell_find(csv, &columns);
 	for (size_t c = 0; c < CAUSES; c++)

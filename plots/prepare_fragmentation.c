@@ -166,8 +166,8 @@ int prepare_ageing(struct drawing *drawing)
 		for (size_t s = 0; s < model->series_count && !err; s++) {
 			struct memory_series none = { 0 };
 			size_t of_it = ageing_curve(drawing->data,
-						    model->series[s].floor ? &none : &all[s],
-						    &most, &laps);
+						    model->series[s].floor ? &none : &all[s], &most,
+						    &laps);
 			seen[s] |= of_it > 0;
 			drawn += of_it;
 		}
@@ -267,8 +267,8 @@ struct spectrum {
 };
 
 /* Sums over the checkpoints; the drain, where everything is free, is left out by its lap. */
-static int spectrum_read(const struct model *model, size_t run, size_t panel,
-			 struct spectrum *all, double last_lap)
+static int spectrum_read(const struct model *model, size_t run, size_t panel, struct spectrum *all,
+			 double last_lap)
 {
 	unsigned threads = panel_threads(model, panel);
 	struct csv_cell_columns columns;
@@ -321,7 +321,7 @@ static int last_lap_of(const struct model *model, size_t panel, double *lap)
 }
 
 /* size (bytes), mean KiB free in ranges of that size: a block a series */
-static double spectrum_block(FILE *data, const struct spectrum *spectrum)
+static double spectrum_block(FILE *data, const struct spectrum *spectrum, double *largest)
 {
 	double most = 0;
 
@@ -331,6 +331,7 @@ static double spectrum_block(FILE *data, const struct spectrum *spectrum)
 		data_number(data, kib >= 0.5 ? kib : NAN);
 		putc('\n', data);
 		most = kib > most ? kib : most;
+		*largest = kib >= 0.5 ? fmax(*largest, (double)(16ull << i)) : *largest;
 	}
 	fputs("\n\n", data);
 	return most;
@@ -341,7 +342,7 @@ int prepare_free_ranges(struct drawing *drawing)
 	const struct model *model = drawing->model;
 	unsigned char *seen = calloc(model->series_count + 1, 1);
 	size_t legends = 0;
-	double all_most = 1;
+	double all_most = 1, largest = 65536;
 	int err = seen ? 0 : -ENOMEM;
 
 	prepare_series(drawing);
@@ -355,7 +356,7 @@ int prepare_free_ranges(struct drawing *drawing)
 		for (size_t r = 0; r < model->runs && !err; r++)
 			err = spectrum_read(model, r, p, all, last_lap);
 		for (size_t s = 0; s < model->series_count && !err; s++) {
-			double most = spectrum_block(drawing->data, &all[s]);
+			double most = spectrum_block(drawing->data, &all[s], &largest);
 			all_most = fmax(all_most, most);
 			seen[s] |= most >= 0.5;
 		}
@@ -365,7 +366,8 @@ int prepare_free_ranges(struct drawing *drawing)
 		if (seen[s])
 			fprintf(drawing->variables, "legend[%zu] = %zu\n", ++legends, s + 1);
 	free(seen);
-	fprintf(drawing->variables, "legends = %zu\nmost = %.6g\n", legends, all_most);
+	fprintf(drawing->variables, "legends = %zu\nmost = %.6g\nlargest = %.9g\n", legends,
+		all_most, largest);
 	drawing->height = (unsigned)(150 + (model->panels + 2) / 3 * 240);
 	return err ? err : legends ? 0 : 1;
 }

@@ -70,8 +70,8 @@ static void paint(void *arg, uint64_t at, uint64_t bytes, char symbol)
 		if (cell >= canvas->cells)
 			return;
 		for (int c = 0; c < 3; c++)
-			canvas->rgb[3 * cell + (size_t)c] +=
-				(double)part * (rgb >> (16 - 8 * c) & 0xff);
+			canvas->rgb[3 * cell + (size_t)c] += (double)part *
+							     (rgb >> (16 - 8 * c) & 0xff);
 		canvas->bytes[cell] += (double)part;
 		at += part;
 		bytes -= part;
@@ -264,8 +264,8 @@ int prepare_heap_map(struct drawing *drawing)
 	write_cell(drawing, cell, width, rows);
 	pixel = width > 477 ? 1 : 2;
 	fprintf(drawing->variables, "panel_height = %zu\npixel = %zu\n", 44 + rows * pixel, pixel);
-	drawing->height = (unsigned)(124 + (layout.drawn + columns - 1) / columns *
-						  (44 + rows * pixel));
+	drawing->height = (unsigned)(124 +
+				     (layout.drawn + columns - 1) / columns * (44 + rows * pixel));
 	layout_free(model, &layout);
 	return layout.drawn ? 0 : 1;
 }
@@ -285,6 +285,7 @@ int prepare_heap_strip(struct drawing *drawing)
 	const struct model *model = drawing->model;
 	struct heap_layout layout;
 	unsigned snapshots = 0, columns;
+	size_t rows = 1;
 	uint64_t cell;
 	int err = layout_read(drawing, &layout);
 
@@ -299,6 +300,10 @@ int prepare_heap_strip(struct drawing *drawing)
 		layout.drawn + 1, columns + 1);
 	for (size_t k = 0; k < layout.drawn; k++) {
 		const struct heap_series *series = &layout.all[layout.order[k]];
+		const size_t of_it = (heap_series_bytes(series) / cell + STRIP_WIDTH - 1) /
+				     STRIP_WIDTH;
+
+		rows = of_it > rows ? of_it : rows;
 		fprintf(drawing->variables, "panel_series[%zu] = %u\n", k + 1, layout.order[k] + 1);
 		for (unsigned c = 0; c < columns; c++) {
 			const unsigned snapshot = strip_snapshot(c, columns, snapshots);
@@ -309,8 +314,9 @@ int prepare_heap_strip(struct drawing *drawing)
 		}
 	}
 	fprintf(drawing->variables, "panels = %zu\ncolumns = %u\n", layout.drawn, columns);
-	write_cell(drawing, cell, STRIP_WIDTH, STRIP_ROWS);
-	drawing->height = (unsigned)(126 + layout.drawn * (STRIP_ROWS + 12));
+	rows = rows < 24 ? 24 : rows; /* room for the name */
+	write_cell(drawing, cell, STRIP_WIDTH, rows);
+	drawing->height = (unsigned)(126 + layout.drawn * (rows + 12));
 	layout_free(model, &layout);
 	return layout.drawn && columns > 1 ? 0 : 1;
 }

@@ -90,6 +90,17 @@ static void page_picture(FILE *out, const struct picture *picture, const char *p
 	html(out, "\">\n</div>\n</figure>\n");
 }
 
+/* Where each kind of figure is: the page is long. */
+static void page_figure_list(FILE *out, const struct picture *pictures, size_t count)
+{
+	html(out, "<nav aria-label=\"Figures\"><ul>\n");
+	for (size_t i = 0; i < count; i++)
+		if (!i || pictures[i].figure != pictures[i - 1].figure)
+			html(out, "<li><a href=\"#figure-%s\">%s</a></li>\n",
+			     pictures[i].figure->name, pictures[i].figure->name);
+	html(out, "</ul></nav>\n");
+}
+
 static void page_figures(FILE *out, const struct picture *pictures, size_t count, const char *plots,
 			 const char *missing)
 {
@@ -105,15 +116,23 @@ static void page_figures(FILE *out, const struct picture *pictures, size_t count
 		     missing);
 	else if (!count)
 		html(out, "<p>No cell has numbers to draw.</p>\n");
+	if (count > 1)
+		page_figure_list(out, pictures, count);
 	for (size_t i = 0; i < count; i++) {
 		if (pictures[i].figure != figure) {
 			figure = pictures[i].figure;
 			html(out, "<h2 id=\"figure-%s\">%s</h2>\n<p>%s</p>\n", figure->name,
 			     figure->title, figure->summary);
 		}
-		if (figure->flags & FIGURE_EACH_PANEL)
+		if (figure->flags & FIGURE_FOLDED)
+			html(out, "<details%s><summary>%s</summary>\n",
+			     i && pictures[i - 1].figure == figure ? "" : " open",
+			     pictures[i].title);
+		else if (figure->flags & FIGURE_EACH_PANEL)
 			html(out, "<h3>%s</h3>\n", pictures[i].title);
 		page_picture(out, &pictures[i], plots);
+		if (figure->flags & FIGURE_FOLDED)
+			html(out, "</details>\n");
 	}
 	html(out, "</section>\n");
 }

@@ -6,3 +6,4 @@ poolbench_test(unit_workload_options SOURCES unit_workload_options.c workload_ce
 poolbench_test(unit_workload_figures SOURCES unit_workload_figures.c workload_census.c
 	LIBS poolbench_workloads LABELS fast workloads TIMEOUT 300)
 target_compile_definitions(unit_workload_figures PRIVATE DOCS_DIRECTORY="${PROJECT_SOURCE_DIR}/docs")
+poolbench_test(unit_ageing LIBS poolbench_workloads LABELS fast workloads ageing TIMEOUT 300)
