@@ -3,7 +3,7 @@
 heading = sprintf('Waste by cause with age under %s', workload)
 subheading = 'committed bytes that are no caller''s, at each lap''s peak of live bytes; the first and the last lap do the same work'
 x_text = 'lap'
-set xrange [0.4:*]
+set xrange [0.4:laps + 0.6]
 columns = panels < 4 ? panels : 4
 set multiplot
 load cause_legend_script
@@ -33,6 +33,7 @@ do for [p = 1:panels] {
 		set label 4 'MiB' at screen px(14),1 - py(top - 12) left font small textcolor rgb grey
 		set label 5 x_text at screen px(width - 22),py(38) right font small textcolor rgb grey
 	}
+	set label 3 panel_missing[p] at graph 0.5,0.5 center textcolor rgb alarm
 	plot for [i = 1:causes] data index p - 1 \
 		using 1:(sum [k = 1:causes - i + 1] column(1 + k)):(0.8) with boxes linecolor rgb cause_rgb[causes - i + 1] fillstyle solid noborder
 	load legend_end_script

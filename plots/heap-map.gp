@@ -22,7 +22,8 @@ do for [p = 1:panels] {
 	set yrange [cell_rows - 0.5:-0.5]
 	set label 1 series_name[s] at screen px(left + 13),1 - py(top - 11) left textcolor rgb ink
 	set label 6 '' at screen px(left + 4),1 - py(top - 11) point pointtype 5 pointsize 1.1 linecolor rgb series_rgb[s]
-	set label 2 sprintf('%.1f MiB', panel_mib[p]) at screen px(left + cell_columns * pixel),1 - py(top - 11) right font small textcolor rgb grey
+	set label 3 panel_missing[p] at graph 0.5,0.9 center front textcolor rgb alarm
+	set label 2 (strlen(panel_missing[p]) ? '' : sprintf('%.1f MiB', panel_mib[p])) at screen px(left + cell_columns * pixel),1 - py(top - 11) right font small textcolor rgb grey
 	plot data index p - 1 using 1:2:3:4:5 with rgbimage
 	load legend_end_script
 	unset object

@@ -23,6 +23,7 @@ do for [p = 1:panels] {
 			set label 1 (strlen(series_name[s]) > 14 ? series_name[s][1:13] . '…' : series_name[s]) at screen px(28),1 - py(top + 8) left textcolor rgb ink
 			set label 6 '' at screen px(18),1 - py(top + 8) point pointtype 5 pointsize 1.1 linecolor rgb series_rgb[s]
 		}
+		if (c == 1) { set label 3 panel_missing[p] at graph 0.5,0.5 center front textcolor rgb alarm }
 		if (p == 1) { set label 2 sprintf('%.3g', column_event[c]) at screen px(left),1 - py(top - 8) left font small textcolor rgb grey }
 		set object 100 rectangle from graph 0,0 to graph 1,1 behind fillcolor rgb '#fafafa' fillstyle solid noborder
 		plot data index (p - 1) * columns + c - 1 using 1:2:3:4:5 with rgbimage

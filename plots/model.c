@@ -278,6 +278,20 @@ unsigned panel_threads(const struct model *model, size_t panel)
 	return most;
 }
 
+const char *panel_failure(const struct model *model, size_t series, size_t panel, enum pass pass)
+{
+	const struct point *point = model_point(model, series, panel,
+						panel_threads(model, panel));
+
+	/* without a record the pass was not asked for, or the cell had failed before */
+	return point && point->cell->pass_status[pass] != CELL_OK &&
+			       (point->cell->records[pass] || point->cell->status != CELL_OK)
+		       ? cell_status_names[point->cell->records[pass]
+						   ? point->cell->pass_status[pass]
+						   : point->cell->status]
+		       : "";
+}
+
 int point_has(const struct point *point, enum metric metric)
 {
 	return point && isfinite(point->cell->metrics[metric].median);

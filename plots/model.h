@@ -76,6 +76,9 @@ const struct point *model_point(const struct model *model, size_t series, size_t
 /* The most threads at which anything was recorded in this panel. */
 unsigned panel_threads(const struct model *model, size_t panel);
 
+/* The status of a pass that failed in that cell, for people; "" where it is OK or was not asked for. */
+const char *panel_failure(const struct model *model, size_t series, size_t panel, enum pass pass);
+
 /* 1 if the point is there and has a median of this metric. */
 int point_has(const struct point *point, enum metric metric);
 

@@ -73,8 +73,8 @@ static int prepare_waste_panels(struct drawing *drawing, const char *file,
 	unsigned threads = panel_threads(model, drawing->panel);
 	unsigned *order = calloc(model->series_count + 1, sizeof(*order));
 	struct memory_series *all = NULL;
-	size_t measured, n, drawn = 0;
-	double most = 0, last = 0;
+	size_t measured, n, panels = 0, drawn = 0;
+	double most = 0, last = 0, laps = 0;
 	int err = order ? memory_series_read(model, drawing->panel, file, &all) : -ENOMEM;
 
 	if (err) {
@@ -84,22 +84,32 @@ static int prepare_waste_panels(struct drawing *drawing, const char *file,
 	prepare_series(drawing);
 	prepare_causes(drawing);
 	fprintf(drawing->variables, "array panel_series[%zu]\n", model->series_count);
+	drawing_array_begin(drawing, "panel_missing", model->series_count);
 	n = panel_order(model, drawing->panel, threads, order_by, order, &measured);
 	for (size_t k = 0; k < n; k++) {
 		const struct memory_series *m = &all[order[k]];
-		if (!tells_causes(m))
+		const char *missing = panel_failure(model, order[k], drawing->panel,
+						    metric_table[order_by].pass);
+		if (!tells_causes(m) && !*missing)
 			continue;
-		fprintf(drawing->variables, "panel_series[%zu] = %u\n", ++drawn, order[k] + 1);
-		most = fmax(most, rows(drawing->data, m));
-		last = fmax(last, m->samples[m->count - 1].event / 1e6);
+		fprintf(drawing->variables, "panel_series[%zu] = %u\n", ++panels, order[k] + 1);
+		drawing_array_text(drawing, "panel_missing", panels, missing);
+		if (tells_causes(m)) {
+			drawn++;
+			most = fmax(most, rows(drawing->data, m));
+			last = fmax(last, m->samples[m->count - 1].event / 1e6);
+			laps = fmax(laps, m->samples[m->count - 1].lap);
+		} else {
+			fputs("NaN NaN NaN NaN NaN NaN NaN\n", drawing->data);
+		}
 		fputs("\n\n", drawing->data);
 	}
 	memory_series_free(model, all);
 	free(order);
 	drawing_text(drawing, "workload", model->panel[drawing->panel].name);
-	fprintf(drawing->variables, "panels = %zu\nmost = %.6g\nlast = %.6g\n", drawn,
-		most > 0 ? most : 1, last);
-	drawing->height = (unsigned)(130 + (drawn + 3) / 4 * 215);
+	fprintf(drawing->variables, "panels = %zu\nmost = %.6g\nlast = %.6g\nlaps = %g\n", panels,
+		most > 0 ? most : 1, last, laps);
+	drawing->height = (unsigned)(130 + (panels + 3) / 4 * 215);
 	return drawn ? 0 : 1;
 }
 

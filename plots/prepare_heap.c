@@ -177,16 +177,19 @@ static void write_looks(struct drawing *drawing, const char *tags)
 struct heap_layout {
 	struct heap_series *all;
 	unsigned *order;
-	size_t n, drawn; /* of order; those that have pictures, which come first */
+	size_t n; /* of order: those that have pictures, or whose cell failed */
+	size_t drawn; /* those that have pictures */
 };
 
-/* Backends that have pictures, the leanest first. */
+/* Backends that have pictures or failed, the leanest first. */
 static int layout_read(struct drawing *drawing, struct heap_layout *layout)
 {
 	const struct model *model = drawing->model;
+	const char *tags = "";
 	size_t measured, kept = 0;
 	int err;
 
+	layout->drawn = 0;
 	layout->order = calloc(model->series_count + 1, sizeof(*layout->order));
 	err = layout->order ? heap_series_read(model, drawing->panel, &layout->all) : -ENOMEM;
 	if (err) {
@@ -195,13 +198,25 @@ static int layout_read(struct drawing *drawing, struct heap_layout *layout)
 	}
 	layout->n = panel_order(model, drawing->panel, panel_threads(model, drawing->panel),
 				METRIC_footprint_ratio, layout->order, &measured);
-	for (size_t k = 0; k < layout->n; k++)
-		if (layout->all[layout->order[k]].block_count)
-			layout->order[kept++] = layout->order[k];
-	layout->drawn = kept;
 	prepare_series(drawing);
+	fprintf(drawing->variables, "array panel_series[%zu]\n", layout->n + 1);
+	drawing_array_begin(drawing, "panel_missing", layout->n);
+	for (size_t k = 0; k < layout->n; k++) {
+		const unsigned s = layout->order[k];
+		const char *missing = panel_failure(model, s, drawing->panel, PASS_MEMORY);
+		if (layout->all[s].block_count)
+			layout->drawn++;
+		else if (!*missing)
+			continue;
+		layout->order[kept++] = s;
+		fprintf(drawing->variables, "panel_series[%zu] = %u\n", kept, s + 1);
+		drawing_array_text(drawing, "panel_missing", kept, missing);
+		if (layout->all[s].block_count)
+			tags = layout->all[s].tags;
+	}
+	layout->n = kept;
 	drawing_text(drawing, "workload", model->panel[drawing->panel].name);
-	write_looks(drawing, kept ? layout->all[layout->order[0]].tags : "");
+	write_looks(drawing, tags);
 	return 0;
 }
 
@@ -236,36 +251,34 @@ int prepare_heap_map(struct drawing *drawing)
 
 	if (err)
 		return err;
-	columns = layout.drawn < 4 ? layout.drawn ? layout.drawn : 1 : 4;
+	columns = layout.n < 4 ? layout.n ? layout.n : 1 : 4;
 	width = (976 / columns - 22) / 2;
 	rows = columns == 4 ? 75 : 130;
 	cell = common_cell(model, layout.all, width * rows);
-	if (layout.drawn == 1 && cell > layout.all[layout.order[0]].cell_bytes) {
+	if (layout.n == 1 && cell > layout.all[layout.order[0]].cell_bytes) {
 		width = 954; /* one pixel a cell rather than a coarser cell: 1 GiB in pages of 4 KiB fits */
 		cell = common_cell(model, layout.all, width * 275);
 	}
-	fprintf(drawing->variables, "array panel_series[%zu]\narray panel_mib[%zu]\n",
-		layout.drawn + 1, layout.drawn + 1);
+	fprintf(drawing->variables, "array panel_mib[%zu]\nevent = NaN\n", layout.n + 1);
 	rows = 1;
-	for (size_t k = 0; k < layout.drawn; k++) {
+	for (size_t k = 0; k < layout.n; k++) {
 		const struct heap_series *series = &layout.all[layout.order[k]];
 		const unsigned snapshot = chosen_snapshot(series);
 		const double bytes = picture_block(drawing->data, series, snapshot, cell, width);
 		const size_t of_it = (heap_series_bytes(series) / cell + width - 1) / width;
 
 		rows = of_it > rows ? of_it : rows;
-		fprintf(drawing->variables, "panel_series[%zu] = %u\npanel_mib[%zu] = %.9g\n",
-			k + 1, layout.order[k] + 1, k + 1, bytes / MIB);
-		if (k == 0)
+		fprintf(drawing->variables, "panel_mib[%zu] = %.9g\n", k + 1, bytes / MIB);
+		if (series->block_count)
 			fprintf(drawing->variables, "event = %.6g\n",
 				event_of(series, snapshot) / 1e6);
 	}
-	fprintf(drawing->variables, "panels = %zu\ncolumns = %zu\n", layout.drawn, columns);
+	fprintf(drawing->variables, "panels = %zu\ncolumns = %zu\n", layout.n, columns);
 	write_cell(drawing, cell, width, rows);
 	pixel = width > 477 ? 1 : 2;
 	fprintf(drawing->variables, "panel_height = %zu\npixel = %zu\n", 44 + rows * pixel, pixel);
 	drawing->height = (unsigned)(124 +
-				     (layout.drawn + columns - 1) / columns * (44 + rows * pixel));
+				     (layout.n + columns - 1) / columns * (44 + rows * pixel));
 	layout_free(model, &layout);
 	return layout.drawn ? 0 : 1;
 }
@@ -292,31 +305,29 @@ int prepare_heap_strip(struct drawing *drawing)
 	if (err)
 		return err;
 	cell = common_cell(model, layout.all, STRIP_WIDTH * STRIP_ROWS);
-	for (size_t k = 0; k < layout.drawn; k++)
+	for (size_t k = 0; k < layout.n; k++)
 		if (layout.all[layout.order[k]].snapshots > snapshots)
 			snapshots = layout.all[layout.order[k]].snapshots;
 	columns = snapshots < STRIP_MOST ? snapshots : STRIP_MOST;
-	fprintf(drawing->variables, "array panel_series[%zu]\narray column_event[%u]\n",
-		layout.drawn + 1, columns + 1);
-	for (size_t k = 0; k < layout.drawn; k++) {
+	fprintf(drawing->variables, "array column_event[%u]\n", columns + 1);
+	for (size_t k = 0; k < layout.n; k++) {
 		const struct heap_series *series = &layout.all[layout.order[k]];
 		const size_t of_it = (heap_series_bytes(series) / cell + STRIP_WIDTH - 1) /
 				     STRIP_WIDTH;
 
 		rows = of_it > rows ? of_it : rows;
-		fprintf(drawing->variables, "panel_series[%zu] = %u\n", k + 1, layout.order[k] + 1);
 		for (unsigned c = 0; c < columns; c++) {
 			const unsigned snapshot = strip_snapshot(c, columns, snapshots);
 			picture_block(drawing->data, series, snapshot, cell, STRIP_WIDTH);
-			if (k == 0)
+			if (series->block_count)
 				fprintf(drawing->variables, "column_event[%u] = %.6g\n", c + 1,
 					event_of(series, snapshot) / 1e6);
 		}
 	}
-	fprintf(drawing->variables, "panels = %zu\ncolumns = %u\n", layout.drawn, columns);
+	fprintf(drawing->variables, "panels = %zu\ncolumns = %u\n", layout.n, columns);
 	rows = rows < 24 ? 24 : rows; /* room for the name */
 	write_cell(drawing, cell, STRIP_WIDTH, rows);
-	drawing->height = (unsigned)(126 + layout.drawn * (rows + 12));
+	drawing->height = (unsigned)(126 + layout.n * (rows + 12));
 	layout_free(model, &layout);
 	return layout.drawn && columns > 1 ? 0 : 1;
 }

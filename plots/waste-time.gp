@@ -33,6 +33,7 @@ do for [p = 1:panels] {
 		set label 4 'MiB' at screen px(14),1 - py(top - 12) left font small textcolor rgb grey
 		set label 5 x_text at screen px(width - 22),py(38) right font small textcolor rgb grey
 	}
+	set label 3 panel_missing[p] at graph 0.5,0.5 center textcolor rgb alarm
 	plot for [i = 1:causes] data index p - 1 using 1:(sum [k = 1:causes - i + 1] column(1 + k)) \
 		with filledcurves y1=0 linecolor rgb cause_rgb[causes - i + 1] fillstyle solid noborder
 	load legend_end_script
