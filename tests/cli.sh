@@ -52,6 +52,12 @@ expect 2 "2\^64" "$poolbench" run --seed minus
 expect 2 "list" "$poolbench" run --backend ,
 expect 2 "trace or none" "$poolbench" run --touch some
 expect 2 "throughput or latency" "$poolbench" run --passes speed
+expect 2 "2 to 500 laps" "$poolbench" run --age 0
+expect 2 "2 to 500 laps" "$poolbench" run --age young
+expect 2 "did you mean 'survivors'" "$poolbench" run --age 4:survivers=0.1
+expect 2 "wants off" "$poolbench" run --heap-map all --backend nt-pool
+expect 2 "1 to 50" "$poolbench" run --heap-map at:51 --checkpoints 50 --backend nt-pool
+expect 2 "10 to 100000" "$poolbench" run --checkpoints 3
 expect 0 "backends" "$poolbench" --help
 expect 0 "lookaside" "$poolbench" list nt-pool
 expect 2 "did you mean" "$poolbench" list nt-pol
@@ -75,6 +81,8 @@ expect 0 '"status": ?"CRASHED".*SIGSEGV.*my free list looks odd' grep CRASHED br
 expect 0 '"status": ?"TIMEOUT".*--timeout' grep TIMEOUT broken-run/records.jsonl
 same "$(grep '"nt-pool"' broken-run/records.jsonl | count '"status": ?"OK"' -)" 2 "sound cells beside broken ones"
 same "$(count 'NaN|Infinity|inf,' broken-run/run.json)" 0 "NaN in run.json"
+expect 1 "CORRUPT.*parts do not add up" "$poolbench" run --backend "$broken/walk_forgets.so" \
+	--workload irp-storm "${small[@]}" --passes memory --out forgetful-run
 expect 1 "EXHAUSTED" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" \
 	--nonpaged-limit 64K --out exhausted-run
 expect 0 'returned NULL|create' grep EXHAUSTED exhausted-run/records.jsonl

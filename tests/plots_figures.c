@@ -115,7 +115,7 @@ static void test_every_figure_is_drawn(void **state)
 		else
 			assert_int_equal(of_it, figure->flags & FIGURE_EACH_PANEL ? 5 : 1);
 	}
-	assert_true(figures >= 6);
+	assert_true(figures >= 14);
 	for (size_t i = 0; i < count; i++)
 		check_picture(whole, &pictures[i]);
 	free(pictures);
@@ -147,6 +147,20 @@ static void test_nobody_is_silently_absent(void **state)
 	char *svg = picture_text(whole, "memory-irp-storm-depth-256-remote-0-4", "svg", NULL);
 	assert_non_null(strstr(svg, "CRASHED"));
 	free(svg);
+	/* and in those about fragmentation */
+	static const char *const heap[] = { "waste-time", "heap-map", "heap-strip", "footprint",
+					    NULL };
+	free(draw(whole, heap, &count));
+	assert_int_equal(count, 3 * 5 + 1);
+	for (size_t f = 0; f < 4; f++) {
+		char stem[96];
+		snprintf(stem, sizeof(stem), "%s%s", heap[f],
+			 f < 3 ? "-irp-storm-depth-256-remote-0-4" : "");
+		svg = picture_text(whole, stem, "svg", NULL);
+		if (!strstr(svg, "CRASHED") || !strstr(svg, "tlsf"))
+			fail_msg("%s.svg does not say that tlsf crashed", stem);
+		free(svg);
+	}
 }
 
 static void test_hostile_names(void **state)

@@ -123,6 +123,70 @@ static void fill_memory(struct result *result, const struct sample_backend *back
 	metrics[METRIC_external_fragmentation] = backend->native ? 1 - 1.04 / (ratio * 1.03) : NAN;
 }
 
+/* Free ranges that grow with the pool, tags that share what is live, and pictures of half-filled pages. */
+static void fill_heap(struct result *result, const struct sample_backend *backend, unsigned w)
+{
+	static const char *const tags[] = { "Irp ", "Mm`$", "<b>&", "" };
+	const size_t points = result->memory_points;
+
+	result->free_ranges = calloc(points, sizeof(*result->free_ranges));
+	result->tag_live = calloc(4 * points, sizeof(*result->tag_live));
+	result->heap_map = calloc(4, sizeof(*result->heap_map));
+	if (!result->free_ranges || !result->tag_live || !result->heap_map)
+		return;
+	for (size_t i = 0; i < points; i++) {
+		const struct memory_point *point = &result->memory[i];
+		struct free_ranges *ranges = &result->free_ranges[i];
+		ranges->event = point->event;
+		for (int bin = 0; backend->native && bin < 16; bin++) {
+			ranges->count[bin] = (uint64_t)(16 - bin) * 40;
+			ranges->bytes[bin] = ranges->count[bin] * (16ull << bin);
+		}
+		for (unsigned t = 0; t < 4; t++) {
+			struct tag_live *row = &result->tag_live[result->tag_live_rows++];
+			row->event = point->event;
+			strcpy(row->tag, tags[t]);
+			row->live_bytes = point->live_bytes / 4;
+		}
+	}
+	result->free_range_points = backend->native ? points : 0;
+	for (unsigned i = 0; i < 4; i++) {
+		struct heap_map *map = &result->heap_map[result->heap_maps++];
+		map->event = result->memory[points / 4 * i].event;
+		map->lap = i < 3 ? 0 : 1;
+		map->snapshot = i;
+		map->pool = backend->native ? 'N' : 'M';
+		map->offset_bytes = backend->native ? 0 : 0x7f0000000000;
+		map->cell_bytes = 4096;
+		map->tags = strdup("Irp Mm`$<b>&");
+		map->cells = strdup(w % 2 ? "#8A400b20C300-40=100~12H3.5000A2" : "A900a30B20-9+4");
+	}
+}
+
+/* Twelve laps of ten checkpoints, and one behind them; the pool keeps a little more in each. */
+static void fill_ageing(struct result *result, const struct sample_backend *backend, double ratio)
+{
+	enum { LAPS = 12, PARTS = 10 };
+	double *metrics = result->record.metrics;
+
+	result->ageing = calloc(LAPS * PARTS + 1, sizeof(*result->ageing));
+	for (unsigned i = 0; result->ageing && i <= LAPS * PARTS; i++) {
+		struct memory_point *p = &result->ageing[result->ageing_points++];
+		double live = i == LAPS * PARTS ? 0 : 8 * MIB * (1 - fabs((i % PARTS) / 5.0 - 1));
+		double waste = 8 * MIB * (ratio - 1) * (1 + 0.05 * i / PARTS);
+		p->event = i * 10000;
+		p->lap = i / PARTS;
+		p->live_bytes = (uint64_t)live;
+		p->resident_bytes = live + waste;
+		p->committed_bytes = backend->native ? live + waste : NAN;
+		p->header_bytes = p->rounding_bytes = p->cached_bytes =
+			(p->committed_bytes - live) / 6;
+		p->free_bytes = p->free_page_bytes = p->metadata_bytes = p->header_bytes;
+	}
+	metrics[METRIC_ageing_laps] = LAPS;
+	metrics[METRIC_ageing_footprint_last] = ratio * 1.3;
+}
+
 static void fill_throughput(struct record *record, double mops)
 {
 	double *metrics = record->metrics;
@@ -199,8 +263,12 @@ static void fill(struct result *result, enum sample kind, const struct sample_ba
 				speed * (1 + 0.04 * wobble(b * 10 + w, threads, repetition + 9)));
 	else if (pass == PASS_LATENCY)
 		fill_latency(result, threads * 1000 / speed);
+	else if (pass == PASS_AGEING)
+		fill_ageing(result, backend, ratio);
 	else
 		fill_memory(result, backend, ratio, w);
+	if (pass == PASS_MEMORY && result->memory)
+		fill_heap(result, backend, w);
 }
 
 static int write_cells(enum sample kind, struct run_dir *run, char *why, size_t why_bytes)
@@ -211,17 +279,18 @@ static int write_cells(enum sample kind, struct run_dir *run, char *why, size_t 
 	unsigned backend_count = hostile ? COUNT(hostile_backends) : COUNT(whole_backends);
 	unsigned workload_count = hostile ? COUNT(hostile_workloads) : COUNT(whole_workloads),
 		 order = 0;
-	static const unsigned repetitions[PASSES] = { 6, 1, 1 };
+	static const unsigned repetitions[PASSES] = { 6, 1, 1, 1 };
 	int err = 0;
 
 	if (kind == SAMPLE_FAILED)
 		backend_count = workload_count = 2;
 	for (unsigned b = 0; b < backend_count; b++) {
 		for (unsigned w = 0; w < workload_count; w++) {
-			for (unsigned n = 0; n < 2 * (6 + 1 + 1) && !err; n++) {
+			for (unsigned n = 0; n < 2 * (6 + 1 + 1 + 1) && !err; n++) {
 				enum pass pass = n / 2 < 6   ? PASS_THROUGHPUT
 						 : n / 2 < 7 ? PASS_LATENCY
-							     : PASS_MEMORY;
+						 : n / 2 < 8 ? PASS_MEMORY
+							     : PASS_AGEING;
 				struct result result;
 				result_clear(&result);
 				result.record.order = order++;
@@ -243,7 +312,7 @@ int sample_run(enum sample kind, char *path, size_t bytes)
 		" \"memory\": {\"total_bytes\": 25769803776}, \"load_before\": [0.1, 0.2, 0.3]}\n";
 	const char *temporary = getenv("TMPDIR");
 	char why[512] = "";
-	struct run_plan plan = { .seed = 1, .repetitions = 6, .passes = 7 };
+	struct run_plan plan = { .seed = 1, .repetitions = 6, .passes = 15 };
 	struct run_dir *run;
 	int err;
 
