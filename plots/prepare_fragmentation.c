@@ -196,7 +196,7 @@ int prepare_ageing(struct drawing *drawing)
 
 /* ---- the footprint of everything ---- */
 
-/* column, row, ratio (NaN: none), status: a cell a line. Rows are backends, the leanest on the whole first. */
+/* column, row, ratio (-1: none), status: a cell a line. Rows are backends, the leanest on the whole first. */
 static double mean_log_footprint(const struct model *model, size_t series, size_t *cells)
 {
 	double sum = 0;
@@ -238,7 +238,7 @@ static int footprint_cell(struct drawing *drawing, size_t panel, unsigned series
 	const int has = point_has(point, METRIC_footprint_ratio);
 
 	fprintf(drawing->data, "%zu %zu", panel + 1, row + 1);
-	data_number(drawing->data, has ? point->cell->metrics[METRIC_footprint_ratio].median : NAN);
+	data_number(drawing->data, has ? point->cell->metrics[METRIC_footprint_ratio].median : -1);
 	fprintf(drawing->data, " %d\n",
 		has || !point ? 0 : (int)point->cell->pass_status[PASS_MEMORY]);
 	return has;
@@ -300,7 +300,8 @@ static int spectrum_read(const struct model *model, size_t run, size_t panel, st
 	while (csv_next(csv)) {
 		for (size_t s = 0; s < model->series_count; s++) {
 			const struct contender *series = &model->series[s];
-			if (series->run != run || csv_number(csv, lap) >= last_lap ||
+			if (series->run != run ||
+			    (last_lap > 0 && csv_number(csv, lap) >= last_lap) ||
 			    !csv_cell_is(csv, &columns, series->backend,
 					 model->panel[panel].workload, threads, series->page_size,
 					 series->backing))

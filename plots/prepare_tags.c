@@ -55,7 +55,7 @@ static void share_set(struct tag_rows *rows, const char *tag, double bytes)
 }
 
 /* The rows of the first cell of this workload, at the most threads. */
-static int tags_read(const struct model *model, size_t panel, struct tag_rows *rows)
+static int tags_read(const struct model *model, size_t run, size_t panel, struct tag_rows *rows)
 {
 	const unsigned threads = panel_threads(model, panel);
 	struct csv_cell_columns columns;
@@ -63,7 +63,7 @@ static int tags_read(const struct model *model, size_t panel, struct tag_rows *r
 	char path[4400];
 	int tag, event, bytes, repetition, err;
 
-	snprintf(path, sizeof(path), "%s/tag_live.csv", model->run[0].path);
+	snprintf(path, sizeof(path), "%s/tag_live.csv", model->run[run].path);
 	err = csv_open(path, &csv);
 	if (err)
 		return err == -ENOENT || err == -EBADMSG ? 0 : err;
@@ -138,7 +138,8 @@ int prepare_tags(struct drawing *drawing)
 	drawing_array_begin(drawing, "tag_name", model->panels * MOST_TAGS);
 	for (size_t p = 0; p < model->panels && !err; p++) {
 		struct tag_rows rows = { .points = 0 };
-		err = tags_read(model, p, &rows);
+		for (size_t r = 0; r < model->runs && !err && !rows.points; r++)
+			err = tags_read(model, r, p, &rows);
 		if (!err)
 			tags_block(drawing, p, &rows);
 		drawn += rows.points;

@@ -32,8 +32,10 @@ do for [p = 1:panels] {
 			fillcolor rgb tag_rgb[t] fillstyle solid noborder
 		set label 10 + t tag_name[(p - 1) * tags_most + t] at screen px(right + 24),1 - py(top + 13 * (panel_tags[p] - t) + 6) left font small textcolor rgb ink
 	}
-	plot for [i = 1:panel_tags[p]] data index p - 1 using 1:(sum [k = 1:panel_tags[p] - i + 1] column(1 + k)) \
-		with filledcurves y1=0 linecolor rgb tag_rgb[panel_tags[p] - i + 1] fillstyle solid noborder
+	if (panel_tags[p] == 0) { plot NaN } else {
+		plot for [i = 1:panel_tags[p]] data index p - 1 using 1:(sum [k = 1:panel_tags[p] - i + 1] column(1 + k)) \
+			with filledcurves y1=0 linecolor rgb tag_rgb[panel_tags[p] - i + 1] fillstyle solid noborder
+	}
 	load legend_end_script
 	unset object
 }

@@ -113,7 +113,7 @@ static void test_whole_run(void **state)
 		snprintf(id, sizeof(id), "id=\"figure-%s\"", figure->name);
 		assert_int_equal(strstr(page, id) != NULL, !(figure->flags & FIGURE_COMPARISON));
 	}
-	assert_int_equal(occurrences(page, "<img "), 14);
+	assert_int_equal(occurrences(page, "<img "), 14 + 4 * 5 + 4);
 	for (int status = CELL_SKIPPED; status < CELL_STATUSES; status++)
 		assert_non_null(strstr(page, cell_status_names[status]));
 	/* reasons a person can act on, escaped; caveats; noise; the seed */

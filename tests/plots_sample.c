@@ -102,6 +102,7 @@ static void fill_memory(struct result *result, const struct sample_backend *back
 		struct memory_point *p = &result->memory[result->memory_points++];
 		high = fmax(high * 0.995, live * ratio);
 		p->event = (uint64_t)(4e6 * phase);
+		p->lap = phase < 0.93 ? 0 : 1; /* the drain */
 		p->live_bytes = (uint64_t)live;
 		p->live_blocks = p->live_bytes / 200;
 		p->block_bytes = (uint64_t)(live * 1.04);
@@ -138,6 +139,7 @@ static void fill_heap(struct result *result, const struct sample_backend *backen
 		const struct memory_point *point = &result->memory[i];
 		struct free_ranges *ranges = &result->free_ranges[i];
 		ranges->event = point->event;
+		ranges->lap = point->lap;
 		for (int bin = 0; backend->native && bin < 16; bin++) {
 			ranges->count[bin] = (uint64_t)(16 - bin) * 40;
 			ranges->bytes[bin] = ranges->count[bin] * (16ull << bin);
