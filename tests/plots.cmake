@@ -6,3 +6,8 @@ poolbench_test(plots_report SOURCES plots_report.c plots_markup.c plots_sample.c
 # In headless Chromium; not among the fast ones, because a browser takes seconds to start.
 poolbench_test(plots_browser SOURCES plots_browser.c plots_sample.c LIBS poolbench_plots
 	LABELS plots TIMEOUT 400)
+# The figure "a heap map of a 1 GiB pool in under 5 s": ./check leaves it out, a quiet machine is needed.
+add_executable(perf_heap_map perf_heap_map.c plots_sample.c)
+target_link_libraries(perf_heap_map PRIVATE poolbench_bench)
+add_test(NAME perf_heap_map COMMAND perf_heap_map 5)
+set_tests_properties(perf_heap_map PROPERTIES LABELS perf TIMEOUT 120)
