@@ -213,6 +213,8 @@ int cmd_run(int argc, char **argv)
 		       "mixed\n"
 		       "  poolbench run --backend nt-pool --page-size 4K,64K,2M --backing "
 		       "base,thp\n"
+		       "  poolbench run --age 12 --workload object-churn\n"
+		       "  poolbench run --backend slub --heap-map at:20,100,190\n"
 		       "\nWithout lists: all built-in backends and malloc libraries, all workloads "
 		       "and "
 		       "the recording that poolbench ships.",

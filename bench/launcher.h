@@ -21,7 +21,7 @@ struct launcher_limits {
 };
 
 /*
- * `prototype` gives seed and events of the traces; it and everything in it is copied. Catches SIGINT and SIGTERM
+ * `prototype` gives the seed of the processes' layout. Catches SIGINT and SIGTERM
  * until launcher_destroy. 0 and *out, or -errno with a sentence.
  */
 int launcher_create(const struct measure_spec *prototype, const struct launcher_limits *limits,
