@@ -3,9 +3,12 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "nt_pool.h"
+
+#define WALK_LANES 16 /* pages that are walked side by side */
 
 /* ---- walk ---- */
 
@@ -26,34 +29,62 @@ static int range_visit(const struct walk *walk, const void *start, size_t bytes,
 	return bytes ? walk->visit(walk->arg, &range) : 0;
 }
 
+/* Visits a block; *at becomes the next one of its page, NULL behind the last. */
+static int block_walk(const struct walk *walk, struct nt_header **at)
+{
+	struct nt_header *header = *at;
+	struct pool_range range = {
+		.start = header,
+		.bytes = header->block_size * NT_UNIT_BYTES,
+		.kind = POOL_RANGE_FREE,
+		.type = walk->type,
+	};
+	unsigned state = nt_state(header);
+
+	if (!header->block_size)
+		return -EUCLEAN;
+	if (state & NT_CACHED) {
+		range.kind = POOL_RANGE_CACHED;
+	} else if (state) {
+		range.kind = POOL_RANGE_USED;
+		range.tag = header->tag;
+		range.header_bytes = NT_HEADER_BYTES;
+		range.block = nt_body_of(header);
+	}
+	header = nt_header_after(header, header->block_size);
+	*at = nt_page_aligned(header) ? NULL : header;
+	return walk->visit(walk->arg, &range);
+}
+
 /* The chain of blocks from `header` to the end of its page. */
 static int blocks_walk(const struct walk *walk, struct nt_header *header)
 {
-	do {
-		struct pool_range range = {
-			.start = header,
-			.bytes = header->block_size * NT_UNIT_BYTES,
-			.kind = POOL_RANGE_FREE,
-			.type = walk->type,
-		};
-		unsigned state = nt_state(header);
-		int stopped;
+	int stopped = 0;
 
-		if (!header->block_size)
-			return -EUCLEAN;
-		if (state & NT_CACHED) {
-			range.kind = POOL_RANGE_CACHED;
-		} else if (state) {
-			range.kind = POOL_RANGE_USED;
-			range.tag = header->tag;
-			range.header_bytes = NT_HEADER_BYTES;
-			range.block = nt_body_of(header);
+	while (header && !stopped)
+		stopped = block_walk(walk, &header);
+	return stopped;
+}
+
+/*
+ * Several pages, a block of each in turn: while one page's next header comes from memory the others are visited. A
+ * header tells where the next one is, so that a page alone is one cache miss after the other.
+ */
+static int lanes_walk(const struct walk *walk, struct nt_header **lane, unsigned lanes)
+{
+	for (bool open = true; open;) {
+		open = false;
+		for (unsigned i = 0; i < lanes; i++) {
+			int stopped = lane[i] ? block_walk(walk, &lane[i]) : 0;
+
+			if (stopped)
+				return stopped;
+			if (!lane[i])
+				continue;
+			__builtin_prefetch(lane[i]);
+			open = true;
 		}
-		stopped = walk->visit(walk->arg, &range);
-		if (stopped)
-			return stopped;
-		header = nt_header_after(header, header->block_size);
-	} while (!nt_page_aligned(header));
+	}
 	return 0;
 }
 
@@ -98,28 +129,37 @@ static int free_run_walk(const struct walk *walk, const struct nt_pages *pages, 
 static int pages_walk(const struct walk *walk)
 {
 	const struct nt_pages *pages = &walk->pool->pages[walk->type];
+	struct nt_header *lane[WALK_LANES];
+	unsigned lanes = 0;
 	size_t page = 0;
 
 	while ((page = nt_pages_skip(pages, NT_OWNED, page, false)) < pages->top) {
 		char *address = nt_pages_address(pages, page);
 		struct nt_big_entry entry;
 		size_t end;
-		int stopped;
+		int stopped = 0;
 
 		if (nt_pages_bit(pages, NT_FREE, page)) {
 			end = nt_pages_skip(pages, NT_FREE, page, true);
 			stopped = free_run_walk(walk, pages, page, end);
 		} else {
 			end = nt_pages_skip(pages, NT_END, page, false) + 1;
-			stopped = nt_big_find(walk->pool, address, &entry)
-					  ? big_walk(walk, &entry)
-					  : blocks_walk(walk, (struct nt_header *)address);
+			if (nt_big_find(walk->pool, address, &entry)) {
+				stopped = big_walk(walk, &entry);
+			} else {
+				lane[lanes++] = (struct nt_header *)address;
+				__builtin_prefetch(address);
+			}
+		}
+		if (!stopped && lanes == WALK_LANES) {
+			stopped = lanes_walk(walk, lane, lanes);
+			lanes = 0;
 		}
 		if (stopped)
 			return stopped;
 		page = end;
 	}
-	return 0;
+	return lanes_walk(walk, lane, lanes);
 }
 
 int nt_walk(struct pool *pool, pool_visit visit, void *arg)
