@@ -82,13 +82,14 @@ static const struct argp import_argp = {
 	import_options,
 	parse_import,
 	"RECORDING -o FILE",
-	"Makes a trace file of a recording: text, or text compressed by zstd; - is standard input."
+	"Makes a trace file of a recording, plain or compressed by zstd; - is standard input."
 	"\v\nExamples:\n"
 	"  perf record -m 4096 -a -o kmem.data \\\n"
 	"    -e kmem:kmalloc,kmem:kfree,kmem:kmem_cache_alloc,kmem:kmem_cache_free -- COMMAND\n"
 	"  perf script -i kmem.data -F cpu,time,event,trace |\n"
 	"    poolbench trace import - -o command.pbt --origin 'COMMAND, Linux 6.18, 8 processors'\n"
-	"  poolbench run --workload trace:command.pbt",
+	"  poolbench run --workload trace:command.pbt\n"
+	"  poolbench trace import --format csapp amptjp-bal.rep -o amptjp.pbt",
 	NULL,
 	import_help,
 	NULL,

@@ -11,6 +11,8 @@
 
 const struct trace_format *const trace_formats[] = {
 	&linux_kmem_format,
+	&csapp_format,
+	&glibc_wl_format,
 	NULL,
 };
 

@@ -179,6 +179,20 @@ char *line_source_next(struct line_source *source)
 	}
 }
 
+size_t line_source_bytes(struct line_source *source, void *buffer, size_t bytes)
+{
+	size_t ready;
+
+	if (source->begin == source->end && !fill(source))
+		return 0;
+	ready = source->end - source->begin;
+	if (ready > bytes)
+		ready = bytes;
+	memcpy(buffer, source->text + source->begin, ready);
+	source->begin += ready;
+	return ready;
+}
+
 int line_source_error(const struct line_source *source)
 {
 	return source->error;

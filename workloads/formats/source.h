@@ -19,6 +19,12 @@ const char *line_source_head(struct line_source *source);
  */
 char *line_source_next(struct line_source *source);
 
+/*
+ * The next bytes of a file that has no lines: as many as there are, `bytes` at most, 0 at the end or on an
+ * error. Not mixed with line_source_next.
+ */
+size_t line_source_bytes(struct line_source *source, void *buffer, size_t bytes);
+
 /* 0, or why line_source_next gave NULL before the end: -EILSEQ (damaged compression) or -errno. */
 int line_source_error(const struct line_source *source);
 
