@@ -148,7 +148,7 @@ static void add_entry(struct listing *listing, const char *kind, const char *nam
 			json_object_update(entry, more);
 		json_array_append_new(listing->document, entry);
 	} else {
-		printf("  %-16s %s\n", name, summary);
+		printf("  %-18s %s\n", name, summary);
 		if (listing->name)
 			print_options(options);
 	}
@@ -192,12 +192,22 @@ static void list_backends(struct listing *listing)
 			list_library(listing, &known_libraries[i]);
 }
 
+static void list_table(struct listing *listing, const char *class,
+		       const struct workload *const *table)
+{
+	for (int i = 0; table[i]; i++)
+		if (wanted(listing, table[i]->name))
+			add_entry(listing, "workload", table[i]->name, table[i]->summary,
+				  table[i]->options, json_pack("{ss}", "class", class));
+}
+
 static void list_workloads(struct listing *listing)
 {
-	for (int i = 0; workloads[i]; i++)
-		if (wanted(listing, workloads[i]->name))
-			add_entry(listing, "workload", workloads[i]->name, workloads[i]->summary,
-				  workloads[i]->options, NULL);
+	list_table(listing, "driver", workloads);
+	if (!listing->json && !listing->name)
+		printf("\n  The literature's patterns, which run when they are named "
+		       "(docs/literature.md):\n");
+	list_table(listing, "literature", literature_workloads);
 }
 
 static void list_metrics(struct listing *listing)
@@ -262,6 +272,8 @@ static int unknown_name(const char *name)
 		names[count++] = known_libraries[i].name;
 	for (int i = 0; workloads[i]; i++)
 		names[count++] = workloads[i]->name;
+	for (int i = 0; literature_workloads[i]; i++)
+		names[count++] = literature_workloads[i]->name;
 	for (int i = 0; i < METRIC_COUNT; i++)
 		names[count++] = metric_table[i].name;
 	near = name_suggest(name, names, count);

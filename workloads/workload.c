@@ -16,11 +16,15 @@ const struct workload *const workloads[] = {
 #define NAME_BYTES    64
 #define RECORDING     "trace"
 
+static const struct workload *const *const tables[] = { workloads, literature_workloads };
+#define TABLES (sizeof(tables) / sizeof(*tables))
+
 static const struct workload *find_workload(const char *name)
 {
-	for (const struct workload *const *w = workloads; *w; w++)
-		if (strcmp((*w)->name, name) == 0)
-			return *w;
+	for (size_t t = 0; t < TABLES; t++)
+		for (const struct workload *const *w = tables[t]; *w; w++)
+			if (strcmp((*w)->name, name) == 0)
+				return *w;
 	return NULL;
 }
 
@@ -31,8 +35,9 @@ static void explain_unknown(const char *name, char *why, size_t why_bytes)
 	size_t count = 0;
 	int used;
 
-	for (const struct workload *const *w = workloads; *w; w++)
-		names[count++] = (*w)->name;
+	for (size_t t = 0; t < TABLES; t++)
+		for (const struct workload *const *w = tables[t]; *w; w++)
+			names[count++] = (*w)->name;
 	names[count++] = RECORDING;
 	near = name_suggest(name, names, count);
 	if (near) {

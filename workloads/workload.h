@@ -28,7 +28,12 @@ struct workload {
 	int (*generate)(const struct workload_config *config, struct trace_builder *builder);
 };
 
-extern const struct workload *const workloads[]; /* NULL-terminated */
+/*
+ * Both end with NULL. A workload's table is its class: what drivers do is what everything runs by default; the
+ * literature's patterns (literature.h) run when they are named.
+ */
+extern const struct workload *const workloads[];
+extern const struct workload *const literature_workloads[];
 
 /*
  * The trace that `spec` names: "irp-storm:depth=256", or "trace:FILE" (then events and seed do not matter,

@@ -1,0 +1,43 @@
+/*
+ * The literature's patterns: programs that were published because they show how much memory an allocator can be
+ * made to waste, or how its threads get into each other's way. They are no drivers' work, so they stand in a table
+ * of their own and run when they are named.
+ *
+ * Most of them build a state in the prologue and hold it in the body, so that every checkpoint of the body shows
+ * the blow-up, and a lap costs what work in such a heap costs. docs/literature.md says where each comes from.
+ */
+#ifndef POOLBENCH_LITERATURE_H
+#define POOLBENCH_LITERATURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trace.h"
+#include "workload.h"
+
+extern const struct workload robson, pinning, rounding, redis_deletion, redis_eviction,
+	producer_consumer, threadtest, larson, xmalloc;
+
+/* Blocks that are live and may be replaced in the body; the i-th belongs to processor i % processors. */
+struct held {
+	uint32_t *handles;
+	uint32_t *bytes;
+	uint64_t count, capacity;
+};
+
+/* 0 or -ENOMEM. */
+int held_add(struct held *held, uint32_t handle, uint32_t bytes);
+void held_release(struct held *held);
+
+/*
+ * The body of config->events: processors take turns, and each frees its next block and allocates the same again.
+ * All blocks carry one tag.
+ */
+void held_body(const struct workload_config *config, struct trace_builder *builder, unsigned tag,
+	       struct held *held);
+
+/* Allocates a nonpaged block that its owner writes whole, as programs that fill what they ask for. */
+uint32_t pattern_alloc(struct trace_builder *builder, unsigned processor, uint32_t bytes,
+		       unsigned tag);
+
+#endif
