@@ -22,7 +22,8 @@
  * Concurrency: the libraries' own. They flush a thread's cache when the thread ends, so there is no
  * thread_exit. trim also flushes the calling thread's cache where a function for that exists.
  *
- * Capabilities: TRIM where the library can give memory back. Not NATIVE: memory comes from where the library
+ * Capabilities: TRIM where the library can give memory back, COUNTERS where it keeps an account (what that says, less
+ * what it said when the pool was created). Not NATIVE: memory comes from where the library
  * takes it, both pool types share one heap, the page sources stay untouched (so page size, backing, limit
  * and injected failures mean nothing to it; transparent huge pages come from the process's prctl and the
  * system's setting). Not RESIDENT, not PAGE_RULES, no TAGS.
@@ -42,6 +43,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "malloc_statistics.h"
 #include "registry.h"
 
 const struct known_library known_libraries[] = {
@@ -81,6 +83,7 @@ struct pool {
 	size_t (*usable)(void *block);
 	size_t header_bytes;
 	const struct malloc_library *library;
+	struct malloc_claim before; /* what others hold in the library's heap */
 };
 
 struct malloc_library {
@@ -89,6 +92,8 @@ struct malloc_library {
 	struct pool_backend backend;
 	void (*give_back)(const struct malloc_library *library);
 	void *give_back_symbol;
+	const struct malloc_statistics *statistics;
+	void *statistics_symbol;
 	char name[64], summary[128];
 };
 
@@ -161,6 +166,14 @@ static const struct give_back {
  * The backend's hooks.
  */
 
+static void read_claim(const struct malloc_library *library, struct malloc_claim *claim)
+{
+	*claim = (struct malloc_claim){ MALLOC_CLAIM_UNKNOWN, MALLOC_CLAIM_UNKNOWN,
+					MALLOC_CLAIM_UNKNOWN };
+	if (library->statistics)
+		library->statistics->read(library->statistics_symbol, claim);
+}
+
 static int library_create(const struct pool_config *config, struct pool **out)
 {
 	const struct malloc_library_values *values = config->values;
@@ -169,6 +182,7 @@ static int library_create(const struct pool_config *config, struct pool **out)
 	if (!pool)
 		return -ENOMEM;
 	*pool = values->library->functions;
+	read_claim(pool->library, &pool->before);
 	*out = pool;
 	return 0;
 }
@@ -225,6 +239,27 @@ static size_t library_trim(struct pool *pool)
 	pool->library->give_back(pool->library);
 	after = process_resident_bytes();
 	return before > after ? before - after : 0;
+}
+
+static void count_claim(pool_counter_visit visit, void *arg, const char *name, const char *help,
+			uint64_t now, uint64_t before)
+{
+	if (now != MALLOC_CLAIM_UNKNOWN)
+		visit(arg, name, help, now > before ? now - before : 0);
+}
+
+static void library_counters(struct pool *pool, pool_counter_visit visit, void *arg)
+{
+	struct malloc_claim claim;
+
+	read_claim(pool->library, &claim);
+	count_claim(visit, arg, "stats_allocated_bytes", "live blocks, by the library's word",
+		    claim.allocated_bytes, pool->before.allocated_bytes);
+	count_claim(visit, arg, "stats_mapped_bytes",
+		    "taken and not given back, by the library's word", claim.mapped_bytes,
+		    pool->before.mapped_bytes);
+	count_claim(visit, arg, "stats_resident_bytes", "in memory, by the library's word",
+		    claim.resident_bytes, pool->before.resident_bytes);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -301,6 +336,17 @@ static void resolve_give_back(struct malloc_library *library)
 	}
 }
 
+static void resolve_statistics(struct malloc_library *library)
+{
+	for (const struct malloc_statistics *s = malloc_statistics; s->symbol; s++) {
+		library->statistics_symbol = own_symbol(library, s->symbol);
+		if (library->statistics_symbol) {
+			library->statistics = s;
+			return;
+		}
+	}
+}
+
 /* The first request from `low` to `high` that got a block not aligned to POOL_ALIGNMENT; 0 if none did. */
 static size_t misaligned_request(const struct pool *functions, size_t low, size_t high)
 {
@@ -335,7 +381,8 @@ static int make_backend(struct malloc_library *library, char *why, size_t why_by
 	library->functions.library = library;
 	library->backend = (struct pool_backend){
 		.abi = POOL_ABI,
-		.caps = library->give_back ? POOL_CAP_TRIM : 0,
+		.caps = (library->give_back ? POOL_CAP_TRIM : 0u) |
+			(library->statistics ? POOL_CAP_COUNTERS : 0u),
 		.name = library->name,
 		.summary = library->summary,
 		.options = malloc_library_options,
@@ -346,6 +393,7 @@ static int make_backend(struct malloc_library *library, char *why, size_t why_by
 		.free = library_free,
 		.block_bytes = library_block_bytes,
 		.trim = library->give_back ? library_trim : NULL,
+		.counters = library->statistics ? library_counters : NULL,
 	};
 	return 0;
 }
@@ -396,6 +444,7 @@ int malloc_library_open(const char *name, const char *summary, const char *file,
 		error = resolve_functions(library, values, why, why_bytes);
 	if (!error) {
 		resolve_give_back(library);
+		resolve_statistics(library);
 		library->functions.header_bytes = file ? 0 : sizeof(size_t);
 		error = make_backend(library, why, why_bytes);
 	}

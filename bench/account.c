@@ -140,6 +140,39 @@ static void draw_map(struct account *account, const struct memory_point *point)
 	m->baseline_bytes += after.resident_bytes - before.resident_bytes;
 }
 
+/* A claim of the backend's own account, named for when it was made. */
+static void keep_claim(void *arg, const char *name, const char *help, uint64_t value)
+{
+	struct record *record = arg;
+	struct record_counter *counter = record->counter;
+	char peak_name[sizeof(counter->name)];
+
+	(void)help;
+	if (strncmp(name, "stats_", 6) != 0)
+		return;
+	snprintf(peak_name, sizeof(peak_name), "peak_%s", name);
+	while (counter < record->counter + record->counters && strcmp(counter->name, peak_name))
+		counter++;
+	if (counter == record->counter + record->counters) {
+		if (record->counters == RECORD_COUNTERS)
+			return;
+		record->counters++;
+		memcpy(counter->name, peak_name, sizeof(peak_name));
+	}
+	counter->value = value;
+}
+
+/* What a malloc library says of itself when the kernel says most, so that the two can be held together. */
+static void note_peak(struct account *account, double resident_bytes)
+{
+	struct measurement *m = account->m;
+
+	if (resident_bytes <= account->resident_peak_bytes || !m->backend->ops->counters)
+		return;
+	account->resident_peak_bytes = resident_bytes;
+	m->backend->ops->counters(m->pool, keep_claim, &m->result->record);
+}
+
 static void take_checkpoint(struct account *account, unsigned lap)
 {
 	struct memory_point *point;
@@ -153,6 +186,7 @@ static void take_checkpoint(struct account *account, unsigned lap)
 	update_tags(account, point);
 	point->resident_bytes = account_resident_bytes(account);
 	point->committed_bytes = account_committed_bytes(account);
+	note_peak(account, point->resident_bytes);
 	measure_waste(account, point);
 	if (heap_map_due(&account->maps, account->count - 1))
 		draw_map(account, point);

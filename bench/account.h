@@ -33,6 +33,7 @@ struct account {
 	struct heap_tags groups; /* which tags matter */
 	struct heap_map_list maps;
 	uint32_t largest_request;
+	double resident_peak_bytes; /* so far */
 	char broken[320]; /* not empty: the first checkpoint whose parts do not add up, and how */
 	void *tables;
 	size_t tables_bytes;
