@@ -27,9 +27,33 @@ static const struct {
 	{ "section-mapping:files=4096,cached=1024", 0xE8306951EC8B9A71 },
 	{ "object-churn:population=8192,processes=32", 0x4BF54B37FE0937C9 },
 	{ "mixed", 0xCF43C0B2F5B48433 },
+	{ "robson:live=1M", 0x879DB38A0C8BCA15 },
+	{ "pinning:live=1M", 0x73232F6C2FFF52A5 },
+	{ "rounding:live=1M,largest=2000", 0x7C429679D9331C40 },
+	{ "redis-deletion:live=1M", 0x01445E9F2D5BBF45 },
+	{ "redis-eviction:maxmemory=1M", 0xA56870D3834B439D },
+	{ "producer-consumer:live=1M,pin=4096", 0xB77D575BDF583EE5 },
+	{ "threadtest", 0x9BC9E63526C7F915 },
+	{ "larson", 0xE98AA1682AF3FF96 },
+	{ "xmalloc", 0xFD03236A96433CF9 },
 };
 
 #define GOLDEN (sizeof(golden) / sizeof(golden[0]))
+
+/* Of both classes. */
+static const struct workload *all_workloads[64];
+
+static int collect_workloads(void **state)
+{
+	size_t count = 0;
+
+	(void)state;
+	for (const struct workload *const *w = workloads; *w; w++)
+		all_workloads[count++] = *w;
+	for (const struct workload *const *w = literature_workloads; *w; w++)
+		all_workloads[count++] = *w;
+	return 0;
+}
 
 static void same_work_on_any_machine(void **state)
 {
@@ -47,7 +71,7 @@ static void same_work_on_any_machine(void **state)
 static void every_workload_has_a_golden_value(void **state)
 {
 	(void)state;
-	for (const struct workload *const *w = workloads; *w; w++) {
+	for (const struct workload *const *w = all_workloads; *w; w++) {
 		size_t found = 0;
 
 		for (size_t i = 0; i < GOLDEN; i++) {
@@ -63,7 +87,7 @@ static void every_workload_has_a_golden_value(void **state)
 static void seed_decides(void **state)
 {
 	(void)state;
-	for (const struct workload *const *w = workloads; *w; w++) {
+	for (const struct workload *const *w = all_workloads; *w; w++) {
 		struct trace *first = trace_of((*w)->name, 2, EVENTS, 7);
 		struct trace *again = trace_of((*w)->name, 2, EVENTS, 7);
 		struct trace *other = trace_of((*w)->name, 2, EVENTS, 8);
@@ -87,7 +111,7 @@ static void seed_decides(void **state)
 static void origin_is_a_spec(void **state)
 {
 	(void)state;
-	for (const struct workload *const *w = workloads; *w; w++) {
+	for (const struct workload *const *w = all_workloads; *w; w++) {
 		struct trace *first = trace_of((*w)->name, 2, EVENTS, 1);
 		struct trace *again = trace_of(first->origin, 2, EVENTS, 1);
 
@@ -125,7 +149,7 @@ static void as_many_events_as_asked_evenly_spread(void **state)
 	static const unsigned processors[] = { 1, 2, 4, 7 };
 
 	(void)state;
-	for (const struct workload *const *w = workloads; *w; w++)
+	for (const struct workload *const *w = all_workloads; *w; w++)
 		for (size_t i = 0; i < sizeof(processors) / sizeof(processors[0]); i++)
 			assert_events((*w)->name, processors[i], 65536ull * processors[i]);
 }
@@ -136,7 +160,7 @@ static void short_bodies_work(void **state)
 	static const uint64_t events[] = { 1, 10, 100, 1000, 5000 };
 
 	(void)state;
-	for (const struct workload *const *w = workloads; *w; w++) {
+	for (const struct workload *const *w = all_workloads; *w; w++) {
 		for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 			struct trace *trace = trace_of((*w)->name, 2, events[i], 3);
 
@@ -188,7 +212,7 @@ static void play_phase(struct player *player, enum trace_phase phase)
 static void laps_end_as_they_began(void **state)
 {
 	(void)state;
-	for (const struct workload *const *w = workloads; *w; w++) {
+	for (const struct workload *const *w = all_workloads; *w; w++) {
 		struct trace *trace = trace_of((*w)->name, 4, EVENTS, 5);
 		const size_t bytes = trace->slots * sizeof(struct content);
 		struct player player = { .trace = trace };
@@ -389,5 +413,5 @@ int main(void)
 		cmocka_unit_test(footprints_are_moderate),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, collect_workloads, NULL);
 }

@@ -1,6 +1,8 @@
 # The generators. Under sanitizers they take a while: the time-outs are for those.
 poolbench_test(unit_workloads SOURCES unit_workloads.c workload_census.c
 	LIBS poolbench_workloads LABELS fast workloads TIMEOUT 300)
+poolbench_test(unit_literature SOURCES unit_literature.c workload_census.c
+	LIBS poolbench_workloads m LABELS fast workloads TIMEOUT 300)
 poolbench_test(unit_workload_options SOURCES unit_workload_options.c workload_census.c
 	LIBS poolbench_workloads LABELS fast workloads TIMEOUT 300)
 poolbench_test(unit_workload_figures SOURCES unit_workload_figures.c workload_census.c

@@ -41,6 +41,13 @@ uint32_t pattern_alloc(struct trace_builder *builder, unsigned processor, uint32
 	return trace_builder_alloc(builder, processor, POOL_NONPAGED, bytes, bytes, tag);
 }
 
+uint64_t pattern_batch(uint64_t events, uint64_t events_a_block, uint64_t most)
+{
+	const uint64_t blocks = events / events_a_block + 1, batches = (blocks + most - 1) / most;
+
+	return (blocks + batches - 1) / batches;
+}
+
 void held_body(const struct workload_config *config, struct trace_builder *builder, unsigned tag,
 	       struct held *held)
 {

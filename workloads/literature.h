@@ -36,6 +36,12 @@ void held_release(struct held *held);
 void held_body(const struct workload_config *config, struct trace_builder *builder, unsigned tag,
 	       struct held *held);
 
+/*
+ * Blocks of a batch, `most` at most, so that whole batches of `events_a_block` events each make up the events asked
+ * for within a few per cent. At least 1.
+ */
+uint64_t pattern_batch(uint64_t events, uint64_t events_a_block, uint64_t most);
+
 /* Allocates a nonpaged block that its owner writes whole, as programs that fill what they ask for. */
 uint32_t pattern_alloc(struct trace_builder *builder, unsigned processor, uint32_t bytes,
 		       unsigned tag);

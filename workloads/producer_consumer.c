@@ -77,9 +77,8 @@ static int turns_generate(const struct workload_config *config, struct trace_bui
 		consume(&turns, (turn + 1) % n, stride);
 	}
 	trace_builder_phase(builder, TRACE_BODY);
-	/* Turns are made shorter rather than few: all of a round, or processors would have unlike shares. */
-	if (turns.count > config->events / (2 * n) + 1)
-		turns.count = config->events / (2 * n) + 1;
+	/* Whole rounds, or processors would have unlike shares: turns are made shorter to fit them in. */
+	turns.count = pattern_batch(config->events, 2 * n, turns.count);
 	while (trace_builder_events(builder) < config->events || turn % n) {
 		produce(&turns, turn % n);
 		consume(&turns, (turn + 1) % n, 0);
@@ -113,41 +112,57 @@ static const struct option_def xmalloc_table[] = {
 	OPTION_END
 };
 
-/* An odd processor out frees its own. */
+struct handover {
+	struct trace_builder *builder;
+	uint32_t *ring; /* [processors][batches][batch]; a pair's are its allocating processor's */
+	uint64_t batch;
+	unsigned batches, processors, tag;
+	uint32_t bytes;
+};
+
+/* The n-th batch of every pair: 2i allocates it and 2i + 1 frees it. An odd processor out has half of one, its own. */
+static void hand_over(const struct handover *handover, uint64_t n, bool free_it)
+{
+	for (unsigned p = 0; p < handover->processors; p += 2) {
+		const bool alone = p + 1 == handover->processors;
+		uint32_t *part = handover->ring +
+				 (p * handover->batches + n % handover->batches) * handover->batch;
+
+		for (uint64_t i = 0; i < handover->batch; i += alone ? 2 : 1) {
+			if (free_it)
+				trace_builder_free(handover->builder, alone ? p : p + 1, part[i]);
+			else
+				part[i] = pattern_alloc(handover->builder, p, handover->bytes,
+							handover->tag);
+		}
+	}
+}
+
 static int xmalloc_generate(const struct workload_config *config, struct trace_builder *builder)
 {
 	const struct xmalloc_options *options = config->options;
-	const unsigned n = config->processors;
-	const unsigned tag = trace_builder_tag(builder, POOL_TAG('B', 'a', 't', 'c'), "of a batch");
-	const uint64_t share = config->events / (2 * n) + 1;
-	const uint64_t batch = options->batch < share ? options->batch : share;
-	const uint64_t ahead = batch * options->batches, each = batch * n;
-	uint32_t *ring = calloc(ahead * n, sizeof(*ring));
-	uint64_t made = 0, gone = 0; /* batches of each pair */
+	struct handover handover = {
+		.builder = builder,
+		.batch = pattern_batch(config->events, config->processors, options->batch),
+		.batches = options->batches,
+		.processors = config->processors,
+		.tag = trace_builder_tag(builder, POOL_TAG('B', 'a', 't', 'c'), "of a batch"),
+		.bytes = (uint32_t)options->size,
+	};
+	uint64_t made = 0, gone = 0;
 
-	if (!ring)
+	handover.ring = calloc(handover.batch * handover.batches * config->processors,
+			       sizeof(*handover.ring));
+	if (!handover.ring)
 		return -ENOMEM;
 	trace_builder_phase(builder, TRACE_BODY);
-	while (gone < made || !made || made * each * 2 < config->events) {
-		const bool more = made * each * 2 < config->events || !made;
-		const uint64_t to = (more ? made : gone) % options->batches * batch;
-
-		for (unsigned p = 0; p < n && more; p++)
-			for (uint64_t i = 0; i < batch; i++)
-				ring[p * ahead + to + i] = pattern_alloc(
-					builder, p + 1 < n ? p & ~1u : p, (uint32_t)options->size,
-					tag);
-		made += more;
-		if (more && made - gone < options->batches)
-			continue;
-		for (unsigned p = 0; p < n; p++)
-			for (uint64_t i = 0; i < batch; i++)
-				trace_builder_free(
-					builder, p | (p < (n & ~1u) ? 1 : 0),
-					ring[p * ahead + gone % options->batches * batch + i]);
-		gone++;
-	}
-	free(ring);
+	do {
+		while (made - gone < handover.batches &&
+		       made * handover.batch * config->processors < config->events)
+			hand_over(&handover, made++, false);
+		hand_over(&handover, gone++, true);
+	} while (gone < made);
+	free(handover.ring);
 	return 0;
 }
 

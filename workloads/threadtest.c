@@ -33,8 +33,7 @@ static int threadtest_generate(const struct workload_config *config, struct trac
 	const struct threadtest_options *options = config->options;
 	const unsigned n = config->processors;
 	const unsigned tag = trace_builder_tag(builder, POOL_TAG('F', 'o', 'o', ' '), "a block");
-	const uint64_t share = config->events / (2 * n) + 1;
-	const uint64_t mine = options->objects / n + 1 < share ? options->objects / n + 1 : share;
+	const uint64_t mine = pattern_batch(config->events, 2 * n, options->objects / n + 1);
 	uint32_t *handles = calloc(mine * n, sizeof(*handles));
 
 	if (!handles)
