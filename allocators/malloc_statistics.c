@@ -5,8 +5,9 @@
  * what lies in heaps and in mappings of single blocks.
  * jemalloc, mallctl(3): stats.allocated, stats.active (pages with live blocks), stats.resident (with caches and
  * metadata), as of the epoch that is advanced first.
- * tcmalloc (gperftools), malloc_extension_c.h: generic.current_allocated_bytes, which leaves out thread caches;
- * generic.heap_size less what was given back.
+ * tcmalloc (gperftools), malloc_extension_c.h: generic.current_allocated_bytes, which leaves out thread caches and is
+ * a difference of counts that are not taken at one instant, so that it may fall below 0; generic.heap_size less what was
+ * given back.
  * mimalloc, mi_process_info: the bytes that it has committed. It counts live blocks in debug builds alone.
  * tbbmalloc has no statistics.
  */
@@ -14,6 +15,7 @@
 
 #include <malloc.h>
 #include <stddef.h>
+#include <stdint.h>
 
 static void glibc_read(void *symbol, struct malloc_claim *claim)
 {
@@ -50,7 +52,7 @@ static void tcmalloc_read(void *symbol, struct malloc_claim *claim)
 	size_t value, unmapped;
 
 	if (property("generic.current_allocated_bytes", &value))
-		claim->allocated_bytes = value;
+		claim->allocated_bytes = value > SIZE_MAX / 2 ? 0 : value;
 	if (property("generic.heap_size", &value) &&
 	    property("tcmalloc.pageheap_unmapped_bytes", &unmapped))
 		claim->mapped_bytes = value - unmapped;
