@@ -60,10 +60,10 @@ static void checkpoint(struct page_source *source, char *run, size_t run_bytes, 
  * Random commits and decommits of parts of one run; paged pages are touched when committed, some of
  * them only later.
  */
-static void random_run(struct page_source_config config)
+static void random_run_of(struct page_source_config config, uint32_t count)
 {
 	struct page_source *source = open_source(config);
-	const size_t slot_bytes = 3 * config.page_size, run_bytes = SLOTS * slot_bytes;
+	const size_t slot_bytes = 3 * config.page_size, run_bytes = count * slot_bytes;
 	char *run = page_source_reserve(source, run_bytes, 0);
 	struct {
 		size_t bytes, touched;
@@ -74,7 +74,7 @@ static void random_run(struct page_source_config config)
 	assert_non_null(run);
 	random_seed(&random, config.page_size + config.type);
 	for (int step = 0; step < STEPS; step++) {
-		const uint32_t i = random_below(&random, SLOTS);
+		const uint32_t i = random_below(&random, count);
 		char *slot = run + i * slot_bytes;
 
 		if (slots[i].bytes) {
@@ -98,12 +98,17 @@ static void random_run(struct page_source_config config)
 		if (step % STEPS_A_CHECKPOINT == 0)
 			checkpoint(source, run, run_bytes, committed, touched);
 	}
-	for (uint32_t i = 0; i < SLOTS; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		if (slots[i].bytes)
 			page_source_decommit(source, run + i * slot_bytes, slots[i].bytes);
 	}
 	checkpoint(source, run, run_bytes, 0, 0);
 	page_source_destroy(source);
+}
+
+static void random_run(struct page_source_config config)
+{
+	random_run_of(config, SLOTS);
 }
 
 static void base_pages_agree_with_the_kernel(void **state)
@@ -115,6 +120,12 @@ static void base_pages_agree_with_the_kernel(void **state)
 								.page_size = page_size,
 								.range_bytes = GIB,
 								.node = -1 });
+		/* Pages as large as a huge one, on small ones. */
+		random_run_of((struct page_source_config){ .type = (enum pool_type)type,
+							   .page_size = 2 * MIB,
+							   .range_bytes = GIB,
+							   .node = -1 },
+			      16);
 	}
 }
 
@@ -254,6 +265,12 @@ static void hugetlb_pages_agree_with_the_kernel(void **state)
 		assert_int_equal(kernel.hugetlb, 4 * MIB);
 		assert_int_equal(resident_of(source), 4 * MIB);
 		page_source_destroy(source);
+		random_run_of((struct page_source_config){ .type = (enum pool_type)type,
+							   .page_size = 2 * MIB,
+							   .backing = PAGE_BACKING_HUGETLB,
+							   .range_bytes = GIB,
+							   .node = -1 },
+			      HUGE_PAGES / 3);
 	}
 }
 

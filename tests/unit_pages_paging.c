@@ -166,6 +166,41 @@ static void random_runs_agree_with_file_and_kernel(void **state)
 	page_source_destroy(source);
 }
 
+/*
+ * While pages are taken away, resident is what the page cache holds by mincore; what smaps shows mapped is part of
+ * it, as a page on standby is in memory and not mapped. Looked at when the balance set has come to rest.
+ */
+static void trimmed_pages_agree_with_the_kernel(void **state)
+{
+	struct page_source *source = open_paging(4 * MIB);
+	char *run = page_source_take(source, 16 * MIB, 0);
+	unsigned char present[4096];
+	struct kernel_account kernel;
+	struct random random;
+
+	(void)state;
+	assert_non_null(run);
+	random_seed(&random, 1);
+	for (int round = 0; round < 8; round++) {
+		size_t in_cache = 0, before;
+
+		for (int i = 0; i < 1024; i++)
+			run[random_below(&random, 4096) * 4 * KIB] = (char)(i | 1);
+		assert_true(wait_resident(source, 4 * MIB));
+		do {
+			before = resident_of(source);
+			sleep_ms(40);
+		} while (resident_of(source) != before);
+		assert_int_equal(mincore(run, 16 * MIB, present), 0);
+		for (size_t i = 0; i < 4096; i++)
+			in_cache += (present[i] & 1) * 4 * KIB;
+		assert_near(resident_of(source), in_cache);
+		assert_true(kernel_account(source, &kernel));
+		assert_true(kernel.resident <= in_cache + in_cache / 100);
+	}
+	page_source_destroy(source);
+}
+
 static void pages_written_out_fault_back_hard(void **state)
 {
 	struct page_source *source = open_paging(2 * MIB);
@@ -454,6 +489,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(untrimmed_pages_stay_and_agree_with_the_kernel),
 		cmocka_unit_test(random_runs_agree_with_file_and_kernel),
+		cmocka_unit_test(trimmed_pages_agree_with_the_kernel),
 		cmocka_unit_test(pages_written_out_fault_back_hard),
 		cmocka_unit_test(contents_survive_while_pages_are_taken_away),
 		cmocka_unit_test(pages_in_use_stay),
