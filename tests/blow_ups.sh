@@ -144,6 +144,9 @@ check mimalloc robson held 5.5
 check tcmalloc robson held 5.5
 check tbbmalloc robson held 5.5 6.25 "2048 and 4096 take 2688 and 5376, a large block a page more"
 
+pattern robson-best-fit 1 robson:live=64M,policy=best-fit,header=8 glibc
+check glibc robson-best-fit held 5.5
+
 # ---- producer-consumer: a factor of P for private heaps with ownership; a block a page keeps pages in place ----
 for threads in 2 4; do
 	pattern producer-consumer-$threads $threads producer-consumer:live=128M,pin=4096

@@ -132,6 +132,23 @@ static void robson_reaches_the_lower_bound(void **state)
 	}
 }
 
+/* Of n units live and blocks of m: 0.32 m n by best fit, a small part of it by first fit. */
+static void misfit_makes_best_fit_worst(void **state)
+{
+	const char *spec = "misfit:live=64K,unit=16,header=8,sizes=64";
+	const uint32_t live = 4096, best = heap_units(spec, BEST, 16, 8),
+		       first = heap_units(spec, FIRST, 16, 8);
+	const double expected = 1 / (1 + log(3)) * (64 - 21) * live;
+
+	(void)state;
+	print_message("best fit %u units of %u live, %.0f expected; first fit %u\n", best, live,
+		      expected, first);
+	assert_true(best > expected * 0.9 && best < expected * 1.1);
+	/* Robson's upper bound of first fit, M log2 n, and more than the lower bound of every allocator. */
+	assert_true(first < live * 6);
+	assert_true(best > live * 4 * 4);
+}
+
 static void robson_keeps_to_its_limit(void **state)
 {
 	const struct census census = census_of("robson:live=1M,unit=64,steps=9", 1, 1000);
@@ -214,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(robson_reaches_the_lower_bound),
+		cmocka_unit_test(misfit_makes_best_fit_worst),
 		cmocka_unit_test(robson_keeps_to_its_limit),
 		cmocka_unit_test(pinning_leaves_a_block_a_page),
 		cmocka_unit_test(deletion_deletes_its_share),

@@ -28,6 +28,7 @@ static const struct {
 	{ "object-churn:population=8192,processes=32", 0x4BF54B37FE0937C9 },
 	{ "mixed", 0xCF43C0B2F5B48433 },
 	{ "robson:live=1M", 0x879DB38A0C8BCA15 },
+	{ "misfit:live=1M", 0x33ECD2AC791753D9 },
 	{ "pinning:live=1M", 0x73232F6C2FFF52A5 },
 	{ "rounding:live=1M,largest=2000", 0x7C429679D9331C40 },
 	{ "redis-deletion:live=1M", 0x01445E9F2D5BBF45 },

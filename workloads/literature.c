@@ -1,15 +1,22 @@
 #include "literature.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "trace_internal.h"
 
 const struct workload *const literature_workloads[] = {
-	&robson,         &pinning,
-	&rounding,       &redis_deletion,
-	&redis_eviction, &producer_consumer,
-	&threadtest,     &larson,
-	&xmalloc,        NULL,
+	&robson,
+	&misfit,
+	&pinning,
+	&rounding,
+	&redis_deletion,
+	&redis_eviction,
+	&producer_consumer,
+	&threadtest,
+	&larson,
+	&xmalloc,
+	NULL,
 };
 
 int held_add(struct held *held, uint32_t handle, uint32_t bytes)
@@ -39,6 +46,20 @@ uint32_t pattern_alloc(struct trace_builder *builder, unsigned processor, uint32
 		       unsigned tag)
 {
 	return trace_builder_alloc(builder, processor, POOL_NONPAGED, bytes, bytes, tag);
+}
+
+int held_interleave(struct held *all, const struct held *parts, unsigned processors)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned p = 0; p < processors; p++)
+		if (parts[p].count < least)
+			least = parts[p].count;
+	for (uint64_t i = 0; i < least; i++)
+		for (unsigned p = 0; p < processors; p++)
+			if (held_add(all, parts[p].handles[i], parts[p].bytes[i]))
+				return -ENOMEM;
+	return 0;
 }
 
 uint64_t pattern_batch(uint64_t events, uint64_t events_a_block, uint64_t most)

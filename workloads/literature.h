@@ -15,7 +15,7 @@
 #include "trace.h"
 #include "workload.h"
 
-extern const struct workload robson, pinning, rounding, redis_deletion, redis_eviction,
+extern const struct workload robson, misfit, pinning, rounding, redis_deletion, redis_eviction,
 	producer_consumer, threadtest, larson, xmalloc;
 
 /* Blocks that are live and may be replaced in the body; the i-th belongs to processor i % processors. */
@@ -28,6 +28,8 @@ struct held {
 /* 0 or -ENOMEM. */
 int held_add(struct held *held, uint32_t handle, uint32_t bytes);
 void held_release(struct held *held);
+/* Takes the processors' blocks in turn, as many of each: `parts` are [processors]. 0 or -ENOMEM. */
+int held_interleave(struct held *all, const struct held *parts, unsigned processors);
 
 /*
  * The body of config->events: processors take turns, and each frees its next block and allocates the same again.

@@ -214,21 +214,6 @@ static int keep_last(const struct model *model, struct held *held)
 	return 0;
 }
 
-/* Takes the processors' blocks in turn: held's i-th is processor i % processors'. */
-static int interleave(struct held *all, struct held *parts, unsigned processors)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (unsigned p = 0; p < processors; p++)
-		if (parts[p].count < least)
-			least = parts[p].count;
-	for (uint64_t i = 0; i < least; i++)
-		for (unsigned p = 0; p < processors; p++)
-			if (held_add(all, parts[p].handles[i], parts[p].bytes[i]))
-				return -ENOMEM;
-	return 0;
-}
-
 static int play_processor(const struct workload_config *config, struct trace_builder *builder,
 			  unsigned processor, unsigned tag, struct held *held)
 {
@@ -257,7 +242,7 @@ static int robson_generate(const struct workload_config *config, struct trace_bu
 	for (unsigned p = 0; rc == 0 && p < config->processors; p++)
 		rc = play_processor(config, builder, p, tag, &parts[p]);
 	if (rc == 0)
-		rc = interleave(&all, parts, config->processors);
+		rc = held_interleave(&all, parts, config->processors);
 	if (rc == 0)
 		held_body(config, builder, tag, &all);
 	for (unsigned p = 0; parts && p < config->processors; p++)
