@@ -113,7 +113,8 @@ typedef int (*pool_visit)(void *arg, const struct pool_range *range);
 
 /*
  * One of a backend's own counters: events since create(). `name` is lower_case, `help` one line; both static.
- * A name that ends in _max is the most there ever was of something, no sum.
+ * A name that ends in _max is the most there ever was of something, no sum. One that begins with POOL_COUNTER_LEVEL is
+ * a level: bytes by the backend's own account, which may fall.
  *
  * What designs have in common has a common name, so that they can be compared line by line:
  *     fast_allocs, fast_frees   served by what the processor (or the innermost layer) has at hand
@@ -122,6 +123,7 @@ typedef int (*pool_visit)(void *arg, const struct pool_range *range);
  *     lock_acquisitions, lock_contentions   of any lock; those that had to wait
  * A native backend does not count pages: whoever owns the page sources adds pages_taken and pages_returned.
  */
+#define POOL_COUNTER_LEVEL "stats_"
 typedef void (*pool_counter_visit)(void *arg, const char *name, const char *help, uint64_t value);
 
 struct pool_backend {

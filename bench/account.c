@@ -148,7 +148,7 @@ static void keep_claim(void *arg, const char *name, const char *help, uint64_t v
 	char peak_name[sizeof(counter->name)];
 
 	(void)help;
-	if (strncmp(name, "stats_", 6) != 0)
+	if (strncmp(name, POOL_COUNTER_LEVEL, strlen(POOL_COUNTER_LEVEL)) != 0)
 		return;
 	snprintf(peak_name, sizeof(peak_name), "peak_%s", name);
 	while (counter < record->counter + record->counters && strcmp(counter->name, peak_name))
