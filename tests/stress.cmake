@@ -31,7 +31,7 @@ set(native ${specs})
 list(FILTER native EXCLUDE REGEX "^(null|glibc|mimalloc|jemalloc|tcmalloc|tbbmalloc)(:|$)")
 list(JOIN native "," native)
 add_test(NAME stress:systematic COMMAND poolbench stress --faults systematic --backend "${native}")
-set_tests_properties(stress:systematic PROPERTIES LABELS stress TIMEOUT 300)
+set_tests_properties(stress:systematic PROPERTIES LABELS stress TIMEOUT 600)
 
 add_test(NAME stress:cli COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/stress_cli.sh" $<TARGET_FILE:poolbench>
 	"${CMAKE_CURRENT_BINARY_DIR}/broken")
