@@ -144,13 +144,13 @@ check mimalloc robson held 5.5
 check tcmalloc robson held 5.5
 check tbbmalloc robson held 5.5 6.25 "2048 and 4096 take 2688 and 5376, a large block a page more"
 
-pattern robson-best-fit 1 robson:live=64M,policy=best-fit,header=8 glibc
+pattern robson-best-fit 1 robson:live=32M,policy=best-fit,header=8 glibc
 check glibc robson-best-fit held 5.5
 
 # ---- misfit: 0.32 m = 21 times what is live, header in, by best fit with m = 64 ----
 pattern misfit 1 misfit:live=8M,header=8 glibc,jemalloc,mimalloc
 check glibc misfit held 22.6
-below jemalloc misfit held 5 "keeps sizes apart: the program is against best fit"
+below jemalloc misfit held 11 "keeps sizes apart: the program is against best fit"
 below mimalloc misfit held 5 "keeps sizes apart: the program is against best fit"
 
 # ---- producer-consumer: a factor of P for private heaps with ownership; a block a page keeps pages in place ----
