@@ -11,33 +11,9 @@
 
 #include <cmocka.h>
 
+#include "scratch_file.h"
 #include "workloads/formats/format.h"
 #include "workloads/random.h"
-
-static char path[] = "/tmp/unit_importers.XXXXXX";
-
-static int make_file(void **state)
-{
-	const int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
-static void store(const void *data, size_t bytes)
-{
-	FILE *file = fopen(path, "wb");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(data, 1, bytes, file), bytes);
-	fclose(file);
-}
 
 static size_t load(const char *name, uint8_t *data, size_t bytes)
 {

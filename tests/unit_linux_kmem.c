@@ -12,33 +12,9 @@
 #include <cmocka.h>
 #include <zstd.h>
 
+#include "scratch_file.h"
 #include "workloads/formats/format.h"
 #include "workloads/random.h"
-
-static char path[] = "/tmp/unit_linux_kmem.XXXXXX";
-
-static int make_file(void **state)
-{
-	const int fd = mkstemp(path);
-
-	(void)state;
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
-
-static void store(const void *data, size_t bytes)
-{
-	FILE *file = fopen(path, "wb");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(data, 1, bytes, file), bytes);
-	fclose(file);
-}
 
 static struct trace *import(const char *text)
 {
