@@ -236,8 +236,8 @@ static void mutate(const char *name, const char *format, unsigned rounds)
 static void hostile_bytes(void **state)
 {
 	(void)state;
-	mutate("csapp.rep", "csapp", 4000);
-	mutate("glibc.wl", "glibc-wl", 4000);
+	mutate("csapp.rep", "csapp", 1500);
+	mutate("glibc.wl", "glibc-wl", 1500);
 }
 
 /* A file of one format is not taken for another. */
