@@ -120,7 +120,8 @@ struct ab_session {
 	struct trial *trials; /* [series][cell] */
 	struct verdict_rules rules[PASSES];
 	unsigned processes;   /* measured now; what was resumed is not counted */
-	double seconds;       /* this process's time */
+	double seconds;       /* from the first process to the verdict */
+	double processor_seconds; /* of the measuring processes: what a quiet machine would take */
 	bool interrupted, out_of_budget;
 	enum verdict verdict; /* the worst of the gated series */
 };
@@ -156,5 +157,8 @@ char *ab_to_json(const struct ab_session *session); /* for free(); NULL: out of 
 int ab_print_junit(const struct ab_session *session, enum junit_outcome undecided, FILE *file);
 /* Every pair: cell, series, batch, round, A, B, control, slowed. */
 void ab_print_pairs(const struct ab_session *session, FILE *file);
+/* ab.json and pairs.csv of the directory. 0 or -errno with a sentence. */
+int ab_write_verdicts(const struct ab_session *session, struct run_dir *run, char *why,
+		      size_t why_bytes);
 
 #endif

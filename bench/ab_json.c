@@ -55,8 +55,9 @@ static json_t *cell_json(const struct ab_session *session, const struct ab_cell 
 		if (cell->failed[pass][0])
 			json_object_set_new(failures, pass_names[pass],
 					    json_text(cell->failed[pass]));
-	object = json_pack("{so so so sI so ss so so si so so}", "cell", json_text(name), "title", json_text(title), "workload", json_text(cell->a.workload),
-			   "threads", (json_int_t)cell->a.threads, "page_size",
+	object = json_pack("{so so so sI so ss so so si so so}", "cell", json_text(name), "title",
+			   json_text(title), "workload", json_text(cell->a.workload), "threads",
+			   (json_int_t)cell->a.threads, "page_size",
 			   json_integer((json_int_t)(cell->b.page_size ? cell->b.page_size
 								       : cell->a.page_size)),
 			   "backing", cell->b.backing, "planted_share",
@@ -74,15 +75,16 @@ char *ab_to_json(const struct ab_session *session)
 
 	for (unsigned i = 0; i < session->cell_count; i++)
 		json_array_append_new(cells, cell_json(session, &session->cells[i]));
-	root = json_pack("{si so so ss si s{sf sf sf si si si} si sf sb so}", "schema", AB_SCHEMA,
-			 "a", json_text(session->options.a), "b", json_text(session->options.b),
-			 "verdict", verdict_names[session->verdict], "exit_code",
-			 ab_exit_code(session), "rules", "alpha", rules->alpha, "confirm_alpha",
-			 rules->confirm_alpha, "threshold", rules->threshold, "first_pairs",
-			 (int)session->options.pairs, "max_pairs", (int)session->options.max_pairs,
-			 "confirm_pairs", (int)rules->confirm_pairs, "processes",
-			 (int)session->processes, "seconds", session->seconds, "out_of_budget",
-			 session->out_of_budget, "cells", cells);
+	root = json_pack(
+		"{si so so ss si s{sf sf sf si si si} si sf so sb so}", "schema", AB_SCHEMA, "a",
+		json_text(session->options.a), "b", json_text(session->options.b), "verdict",
+		verdict_names[session->verdict], "exit_code", ab_exit_code(session), "rules",
+		"alpha", rules->alpha, "confirm_alpha", rules->confirm_alpha, "threshold",
+		rules->threshold, "first_pairs", (int)session->options.pairs, "max_pairs",
+		(int)session->options.max_pairs, "confirm_pairs", (int)rules->confirm_pairs,
+		"processes", (int)session->processes, "seconds", session->seconds,
+		"processor_seconds", json_finite(session->processor_seconds), "out_of_budget",
+		session->out_of_budget, "cells", cells);
 	text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	json_decref(root);
 	return text;

@@ -1,5 +1,7 @@
 /* What a comparison says: a table for people, Markdown for a pull request, the pairs as CSV. */
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/ab.h"
@@ -258,4 +260,32 @@ void ab_print_pairs(const struct ab_session *session, FILE *file)
 			print_batch(cell, &cell->confirm[pass], series, "confirm", file);
 		}
 	}
+}
+
+static int write_pairs(const struct ab_session *session, struct run_dir *run, char *why,
+		       size_t why_bytes)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *file = open_memstream(&text, &bytes);
+	int error;
+
+	if (!file)
+		return -ENOMEM;
+	ab_print_pairs(session, file);
+	error = fclose(file) ? -ENOMEM
+			     : run_dir_write(run, "pairs.csv", text, bytes, why, why_bytes);
+	free(text);
+	return error;
+}
+
+int ab_write_verdicts(const struct ab_session *session, struct run_dir *run, char *why,
+		      size_t why_bytes)
+{
+	char *text = ab_to_json(session);
+	int error = text ? run_dir_write(run, "ab.json", text, strlen(text), why, why_bytes)
+			 : -ENOMEM;
+
+	free(text);
+	return error ? error : write_pairs(session, run, why, why_bytes);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/ab.h"
@@ -428,9 +429,21 @@ static int run_all(struct session_run *run)
 	return error;
 }
 
+/* Processor time of all processes that have ended, in seconds. */
+static double children_seconds(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_CHILDREN, &usage) != 0)
+		return NAN;
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 int ab_run(struct ab_session *session, struct run_dir *dir, char *why, size_t why_bytes)
 {
 	struct session_run run = { .session = session, .begin_ns = monotonic_ns() };
+	const double processor_seconds = children_seconds();
 	int error = sampler_open(&run.sampler, &session->options.plan, dir, ORDER_STREAM, why,
 				 why_bytes);
 
@@ -440,6 +453,7 @@ int ab_run(struct ab_session *session, struct run_dir *dir, char *why, size_t wh
 	session->processes = run.sampler.processes;
 	sampler_close(&run.sampler);
 	session->seconds = (double)(monotonic_ns() - run.begin_ns) * 1e-9;
+	session->processor_seconds = children_seconds() - processor_seconds;
 	if (error == -EINTR && session->interrupted)
 		return 0;
 	return error ? error : finish(session);

@@ -30,7 +30,11 @@ enum {
 	KEY_RECORDED
 };
 
-#define EXIT_BISECT_SKIP 125 /* what `git bisect run` takes for "cannot be tested" */
+/* One whose pool stays in the caches, and one of some 64 MiB that does not. */
+#define SELF_TEST_WORKLOADS "irp-storm,object-churn:population=131072"
+#define SELF_TEST_SECONDS   (18 * 60.0)
+
+#define EXIT_BISECT_SKIP    125 /* what `git bisect run` takes for "cannot be tested" */
 
 struct ab_arguments {
 	struct ab_options options;
@@ -140,10 +144,14 @@ static const struct argp_option own_options[] = {
 	{ "bisect", KEY_BISECT, NULL, 0,
 	  "For `git bisect run`: exit with 125 where no verdict can be had", 1 },
 	{ "self-test", KEY_SELF_TEST, NULL, 0,
-	  "How often this would be wrong here: false alarms, and what is found (docs/ab.md)", 2 },
-	{ "recorded", KEY_RECORDED, "N", 0, "Rounds that the self-test records (100)", 2 },
+	  "How often this would be wrong here: false alarms, and what is found "
+	  "(docs/ab-self-test.md)",
+	  2 },
+	{ "recorded", KEY_RECORDED, "N", 0, "Rounds that the self-test records (150)", 2 },
 	{ "sessions", KEY_SESSIONS, "N", 0, "Sessions that it rehearses, each effect (2000)", 2 },
-	{ "real", KEY_REAL, "N", 0, "Real sessions that it holds, with and without effect (3)", 2 },
+	{ "real", KEY_REAL, "N", 0,
+	  "Real sessions that it holds, with and without effect (40); --budget ends them (18m)",
+	  2 },
 	{ 0 },
 };
 
@@ -191,40 +199,13 @@ static int open_run(struct ab_arguments *arguments, struct ab_session *session,
 	return error ? error : ab_create(&arguments->options, session, why, why_bytes);
 }
 
-static int write_pairs(const struct ab_session *session, struct run_dir *run, char *why,
-		       size_t why_bytes)
-{
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *file = open_memstream(&text, &bytes);
-	int error;
-
-	if (!file)
-		return -ENOMEM;
-	ab_print_pairs(session, file);
-	error = fclose(file) ? -ENOMEM
-			     : run_dir_write(run, "pairs.csv", text, bytes, why, why_bytes);
-	free(text);
-	return error;
-}
-
-static int write_verdicts(const struct ab_session *session, struct run_dir *run, char *why,
-			  size_t why_bytes)
-{
-	char *text = ab_to_json(session);
-	int error = text ? run_dir_write(run, "ab.json", text, strlen(text), why, why_bytes)
-			 : -ENOMEM;
-
-	free(text);
-	return error ? error : write_pairs(session, run, why, why_bytes);
-}
-
 static int measure_pairs(void *arg, struct run_dir *run, char *why, size_t why_bytes)
 {
 	struct ab_session *session = arg;
 	int error = ab_run(session, run, why, why_bytes);
 
-	return error || session->interrupted ? error : write_verdicts(session, run, why, why_bytes);
+	return error || session->interrupted ? error
+					     : ab_write_verdicts(session, run, why, why_bytes);
 }
 
 /* ---- what is said ---- */
@@ -349,6 +330,10 @@ static int self_test(struct ab_arguments *arguments)
 					  .pairs = arguments->recorded,
 					  .sessions = arguments->sessions,
 					  .real = arguments->real,
+					  .budget_seconds =
+						  arguments->options.budget_seconds > 0
+							  ? arguments->options.budget_seconds
+							  : SELF_TEST_SECONDS,
 					  .out = place };
 	int error = 0;
 
@@ -356,7 +341,10 @@ static int self_test(struct ab_arguments *arguments)
 	if (!arguments->options.a[0])
 		error = ab_set(&arguments->options, "a", "nt-pool", why, sizeof(why));
 	if (!error && !run_plan_option(&arguments->options.record, "workload"))
-		error = ab_set(&arguments->options, "workload", "irp-storm", why, sizeof(why));
+		error = ab_set(&arguments->options, "workload", SELF_TEST_WORKLOADS, why,
+			       sizeof(why));
+	if (!error && !run_plan_option(&arguments->options.record, "threads"))
+		error = ab_set(&arguments->options, "threads", "1", why, sizeof(why));
 	if (!error)
 		error = ab_selftest_run(&test, stdout, why, sizeof(why));
 	if (error)
@@ -389,7 +377,7 @@ int cmd_ab(int argc, char **argv)
 		       "something needed is missing; 4 inconclusive.",
 	};
 	struct ab_arguments arguments = {
-		.recorded = 100, .sessions = 2000, .real = 3, .undecided = JUNIT_SKIPPED
+		.recorded = 150, .sessions = 2000, .real = 40, .undecided = JUNIT_SKIPPED
 	};
 	struct ab_session session = { 0 };
 	struct run_dir *run = NULL;
