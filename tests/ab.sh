@@ -144,6 +144,25 @@ expect 0 "EQUIVALENT" "$poolbench" compare base base --threshold 500
 expect 2 "events: 10000 / 4000" "$poolbench" compare base short
 expect 2 "trace of irp-storm" "$poolbench" compare base short
 expect '0|1|4' "in spite of" "$poolbench" compare base short --force
+# a cell that BASE lacks; damaged and missing files; what is in use
+"$poolbench" run --backend nt-pool,tlsf "${stored[@]}" --events 10000 --repetitions 8 --out wider >out 2>&1
+expect '1|4' "nothing to compare with|UNKNOWN" "$poolbench" compare base wider
+expect 0 'tlsf' grep -c tlsf out
+"$poolbench" compare base wider --json >wider.json 2>/dev/null
+expect 0 '"UNKNOWN"' grep -A12 '"backend": "tlsf"' wider.json
+cp -r base damaged
+sed -i '3s/./x/' damaged/records.jsonl
+expect 1 "records.jsonl.*line 3|line 3" "$poolbench" compare damaged base
+cp -r base planless && rm planless/run.plan.json
+expect 3 "run.plan.json" "$poolbench" compare planless base
+cp -r worse no-plan && printf '{' >no-plan/run.plan.json
+expect 2 "run.plan.json" "$poolbench" ab --resume no-plan
+expect 1 "holds something|not empty|exists" "$poolbench" ab null glibc "${small[@]}" --out base
+flock worse/lock sleep 5 &
+sleep 0.5
+expect 1 "another poolbench" "$poolbench" ab --resume worse
+kill $! 2>/dev/null
+wait $! 2>/dev/null
 sed -i 's/"machine_fingerprint": "[^"]*"/"machine_fingerprint": "0123456789abcdef"/' new/environment.json
 expect 2 "fingerprint.*0123456789abcdef" "$poolbench" compare base new
 expect 4 "UNKNOWN" "$poolbench" compare base base --reference glibc --junit unknown.xml
