@@ -56,16 +56,17 @@ static void put_row(struct drawing *drawing, size_t row, const json_t *series)
 	row_words(series, words, sizeof(words));
 	drawing_array_text(drawing, "row_name", row, comparison_text(series, "series"));
 	drawing_array_text(drawing, "row_text", row, words);
-	fprintf(drawing->variables, "row_head[%zu] = 0; row_rgb[%zu] = 0x%06x\n", row, row,
-		rgb_of(series));
+	fprintf(drawing->variables, "row_head[%zu] = 0; row_rgb[%zu] = 0x%06x; row_edge[%zu] = 0\n",
+		row, row, rgb_of(series), row);
 	if (!isfinite(change))
 		return;
-	fprintf(drawing->data, "%zu %.6g %.6g %.6g %.6g %.6g %u %d %d\n", row, change,
+	fprintf(drawing->variables, "row_edge[%zu] = %d\n", row,
+		(change > CHANGE_MOST) - (change < -CHANGE_MOST));
+	fprintf(drawing->data, "%zu %.6g %.6g %.6g %.6g %.6g %u %d\n", row, change,
 		comparison_change(ratio, "low"), comparison_change(ratio, "high"),
 		isfinite(threshold) ? 100 * (1 / (1 + threshold) - 1) : 0,
 		isfinite(threshold) ? 100 * threshold : 0, rgb_of(series),
-		json_is_true(json_object_get(series, "gate")),
-		(change > CHANGE_MOST) - (change < -CHANGE_MOST));
+		json_is_true(json_object_get(series, "gate")));
 }
 
 /* How far the x axis goes: the widest interval, but no further than CHANGE_MOST. */
@@ -110,7 +111,9 @@ static size_t put_rows(struct drawing *drawing, const json_t *cells, size_t *lon
 
 		drawing_array_text(drawing, "row_name", head, comparison_text(cell, "title"));
 		drawing_array_text(drawing, "row_text", head, "");
-		fprintf(drawing->variables, "row_head[%zu] = 1; row_rgb[%zu] = 0\n", head, head);
+		fprintf(drawing->variables,
+			"row_head[%zu] = 1; row_rgb[%zu] = 0; row_edge[%zu] = 0\n", head, head,
+			head);
 		if (characters_of(comparison_text(cell, "title")) > *longest)
 			*longest = characters_of(comparison_text(cell, "title"));
 		json_array_foreach(json_object_get(cell, "series"), k,
@@ -137,8 +140,8 @@ int prepare_ab_ratios(struct drawing *drawing)
 	drawing_text(drawing, "heading_text", heading);
 	drawing_array_begin(drawing, "row_name", ROWS_MOST);
 	drawing_array_begin(drawing, "row_text", ROWS_MOST);
-	fprintf(drawing->variables, "array row_head[%d]\narray row_rgb[%d]\n", ROWS_MOST,
-		ROWS_MOST);
+	fprintf(drawing->variables, "array row_head[%d]\narray row_rgb[%d]\narray row_edge[%d]\n",
+		ROWS_MOST, ROWS_MOST, ROWS_MOST);
 	drawing_number(drawing, "limit", widest(cells));
 	rows = put_rows(drawing, cells, &longest);
 	fprintf(drawing->variables, "rows = %zu\nname_width = %zu\n", rows, 30 + longest * 36 / 5);
