@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/ab_selftest.h"
+#include "bench/option_text.h"
 #include "bench/slowdown.h"
 #include "results/rank_sum.h"
 #include "results/rehearsal.h"
@@ -169,12 +170,7 @@ static int print_statistic(const struct ab_selftest *test, const char *name, dou
 static int print_statistics(const struct ab_selftest *test, const struct cell *cell,
 			    const char *directory, FILE *file, char *why, size_t why_bytes)
 {
-	static const struct {
-		const char *name;
-		enum metric metric;
-	} statistics[] = { { "median", METRIC_ns_per_op },
-			   { "q1", METRIC_ns_per_op_q1 },
-			   { "min", METRIC_ns_per_op_min } };
+	static const char *const statistics[] = { "median", "q1", "min" };
 	struct record *records = NULL;
 	double *noise = calloc((size_t)2 * AB_BATCH, sizeof(*noise));
 	size_t count = 0;
@@ -188,10 +184,13 @@ static int print_statistics(const struct ab_selftest *test, const struct cell *c
 		"within 60 "
 		"pairs | 3 %% within 40 |\n|---|--:|--:|--:|--:|--:|\n");
 	for (int i = 0; i < 3 && !error; i++) {
-		const size_t found = load_noise(records, count, cell, statistics[i].metric, noise);
+		enum metric metric = METRIC_ns_per_op;
+		size_t found;
 
+		option_statistic(statistics[i], &metric);
+		found = load_noise(records, count, cell, metric, noise);
 		if (found)
-			error = print_statistic(test, statistics[i].name, noise, found, file);
+			error = print_statistic(test, statistics[i], noise, found, file);
 	}
 	free(records);
 	free(noise);

@@ -118,14 +118,13 @@ expect 1 "^0 processes|0 processes" "$poolbench" ab --resume killed
 # ---- a slow-down planted into B itself: found, and named by its size ----
 expect 1 "REGRESSION" "$poolbench" ab nt-pool nt-pool "${small[@]}" --slow-b 60% --out slowed
 expect 0 '"backend": ?"nt-pool \(slowed\)"' cat slowed/records.jsonl
-expect '0' "interleaved \| 1 " "$poolbench" ab --self-test nt-pool "${small[@]}" --recorded 20 --sessions 50 \
-	--real 0 --out self-test
-expect '0' "interleaved \| 1 " timeout 20 "$poolbench" ab --self-test nt-pool "${small[@]}" --recorded 20 --sessions 50 \
-	--real 0 --out self-test
+self=("${small[@]}" --sessions 50 --pairs 8 --max-pairs 8 --confirm-pairs 6 --out self-test)
+expect '0' "interleaved \| 1 " "$poolbench" ab --self-test nt-pool "${self[@]}" --recorded 20 --real 0
+expect '0' "rehearsed \| at most 1 %" "$poolbench" ab --self-test nt-pool "${self[@]}" --recorded 20 --real 0
 [ "$(wc -l <self-test/recorded/records.jsonl)" -eq 85 ] || fail "the self-test did not go on where it was"
-expect 2 "other options" "$poolbench" ab --self-test nt-pool "${small[@]}" --recorded 21 --sessions 50 --real 0 --out self-test
-expect '0' "false alarms, real sessions \| at most 1 % \| 0 of 1 \| yes" "$poolbench" ab --self-test nt-pool "${small[@]}" \
-	--recorded 20 --sessions 50 --real 1 --out self-test
+expect 2 "other options" "$poolbench" ab --self-test nt-pool "${self[@]}" --recorded 21 --real 0
+expect '0' "false alarms, real sessions \| at most 1 % \| [01] of 1" "$poolbench" ab --self-test nt-pool "${self[@]}" \
+	--recorded 20 --real 1
 expect 2 "20 to 900" "$poolbench" ab --self-test nt-pool --recorded 3
 expect 2 "one backend" "$poolbench" ab --self-test nt-pool glibc
 
