@@ -74,6 +74,7 @@ int option_statistic(const char *value, enum metric *out)
 		const char *name;
 		enum metric metric;
 	} names[] = { { "median", METRIC_ns_per_op },
+		      { "mean", METRIC_ns_per_op_mean },
 		      { "q1", METRIC_ns_per_op_q1 },
 		      { "min", METRIC_ns_per_op_min } };
 

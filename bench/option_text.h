@@ -19,8 +19,8 @@ int option_percent(const char *value, double high, double *out);
 /* "90", "90s", "1.5m", "1h": seconds, 0 included. */
 int option_seconds(const char *value, double *out);
 
-/* "median", "q1" or "min" of a process's laps: the metric that keeps it. */
+/* "median", "mean", "q1" or "min" of a process's laps: the metric that keeps it. */
 int option_statistic(const char *value, enum metric *out);
-#define OPTION_STATISTICS "median or q1 or min"
+#define OPTION_STATISTICS "median or q1 or min or mean"
 
 #endif

@@ -37,6 +37,7 @@ struct throughput_state {
 	uint64_t *start_ns, *end_ns; /* [laps][threads] */
 	struct thread_sums *threads;
 	size_t times_bytes, threads_bytes;
+	double commits; /* in the timed region; NaN where the backend takes pages elsewhere */
 };
 
 static void replay_phase(struct throughput_state *state, unsigned thread, enum trace_phase phase)
@@ -87,6 +88,22 @@ static void replay_lap(struct throughput_state *state, unsigned thread, unsigned
 	state->end_ns[at] = monotonic_ns();
 }
 
+/* Commits so far, of both page sources; NaN for a backend that does not use them. */
+static double count_commits(const struct measurement *m)
+{
+	double commits = 0;
+
+	if (!(m->backend->ops->caps & POOL_CAP_NATIVE))
+		return NAN;
+	for (int type = 0; type < POOL_TYPES; type++) {
+		struct page_source_stats stats;
+
+		page_source_stats(m->pages[type], &stats);
+		commits += (double)stats.commits;
+	}
+	return commits;
+}
+
 static void benchmark_thread(struct gbench_state *gbench, void *arg)
 {
 	struct throughput_state *state = arg;
@@ -100,6 +117,8 @@ static void benchmark_thread(struct gbench_state *gbench, void *arg)
 		return;
 	}
 	counters_open(&sums->counters, counter_hardware, COUNTER_HARDWARE, NULL, 0);
+	if (thread == 0)
+		state->commits = -count_commits(state->m);
 	faults_read(FAULTS_OF_THREAD, &before);
 	counters_start(&sums->counters);
 	while (gbench_keep_running_batch(gbench, state->batch))
@@ -109,6 +128,9 @@ static void benchmark_thread(struct gbench_state *gbench, void *arg)
 	sums->faults = faults_between(&before, &after);
 	counters_read(&sums->counters, &sums->values);
 	counters_close(&sums->counters);
+	barrier_wait(&state->barrier);
+	if (thread == 0)
+		state->commits += count_commits(state->m);
 	barrier_wait(&state->barrier);
 	replay_phase(state, thread, TRACE_EPILOGUE);
 	measure_thread_exit(state->m);
@@ -150,6 +172,9 @@ static int keep_laps(struct throughput_state *state)
 	m->result->laps = laps;
 	memcpy(sorted, m->result->lap_ns_per_op, sizeof(*sorted) * laps);
 	sort_finite(sorted, laps);
+	metrics[METRIC_ns_per_op_mean] = 0;
+	for (unsigned lap = 0; lap < laps; lap++)
+		metrics[METRIC_ns_per_op_mean] += sorted[lap] / laps;
 	metrics[METRIC_ns_per_op] = sorted_quantile(sorted, laps, 0.5);
 	metrics[METRIC_ns_per_op_q1] = sorted_quantile(sorted, laps, 0.25);
 	metrics[METRIC_ns_per_op_min] = sorted_quantile(sorted, laps, 0);
@@ -185,6 +210,7 @@ static void keep_counters(struct throughput_state *state)
 	}
 	record->metrics[METRIC_page_faults] = (double)faults.page_faults;
 	record->metrics[METRIC_major_faults] = (double)faults.major_faults;
+	record->metrics[METRIC_commits] = state->commits;
 }
 
 static void keep_error(void *arg, const struct gbench_result *result)

@@ -37,6 +37,7 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(ns_per_op, THROUGHPUT, LOWER, "ns", "threads x wall time / operations; median lap of the process") \
 	M(ns_per_op_min, THROUGHPUT, LOWER, "ns", "the fastest lap's") \
 	M(ns_per_op_q1, THROUGHPUT, LOWER, "ns", "the lower quartile of the laps") \
+	M(ns_per_op_mean, THROUGHPUT, LOWER, "ns", "the mean of the laps: rare slow laps count by their length") \
 	M(net_ns_per_op, THROUGHPUT, LOWER, "ns", "ns_per_op less the floor's median in the same run") \
 	M(instructions_per_op, THROUGHPUT, LOWER, "1", "user-mode instructions an operation") \
 	M(cycles_per_op, THROUGHPUT, LOWER, "1", "user-mode cycles an operation") \
@@ -44,6 +45,7 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(dtlb_misses_per_op, THROUGHPUT, LOWER, "1", "data TLB read misses an operation") \
 	M(page_faults, THROUGHPUT, LOWER, "1", "minor and major faults in the timed region") \
 	M(major_faults, THROUGHPUT, LOWER, "1", "faults that read from the paging file, in the timed region") \
+	M(commits, THROUGHPUT, LOWER, "1", "commits of pool pages in the timed region; null for malloc libraries") \
 	M(canary_arithmetic_ns, THROUGHPUT, NONE, "ns", "a fixed arithmetic loop: shows a noisy neighbour") \
 	M(canary_memory_ns, THROUGHPUT, NONE, "ns", "a fixed memory walk: shows a noisy neighbour") \
 	M(failed_allocs, THROUGHPUT, LOWER, "1", "allocations that returned NULL") \

@@ -44,7 +44,7 @@ expect 2 "did you mean 'nt-pool'" "$poolbench" ab nt-poll glibc
 expect 2 "did you mean 'irp-storm'" "$poolbench" ab nt-pool glibc --workload irp-strom
 expect 2 "percentage" "$poolbench" ab nt-pool glibc --threshold some
 expect 2 "6 to 999" "$poolbench" ab nt-pool glibc --pairs 2
-expect 2 "median or q1" "$poolbench" ab nt-pool glibc --statistic mean
+expect 2 "median or q1" "$poolbench" ab nt-pool glibc --statistic mode
 expect 2 "footprint" "$poolbench" ab nt-pool glibc --gate speed
 expect 2 "only base" "$poolbench" ab nt-pool glibc --backing thp
 expect 3 "nowhere" "$poolbench" ab ./nowhere.so glibc
