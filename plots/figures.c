@@ -102,6 +102,17 @@ const struct figure figure_table[] = {
 	{ "ageing-waste", "Waste by cause with age",
 	  "Committed bytes that are no caller's, by cause, at each lap's peak of live bytes.",
 	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_ageing_waste },
+	{ "pages", "Page sizes and backings: darker is better",
+	  "What each page size costs and gains on each backing, a map a measure. Speed is by pairs "
+	  "within blocks "
+	  "against the baseline (thin frame); the answer has the thick frame. A setting that could "
+	  "not be had is named by its status.",
+	  FIGURE_EACH_PANEL | FIGURE_TUNE, prepare_pages },
+	{ "front", "Page sizes, speed against memory: up and to the left is better",
+	  "A point a setting. One with another above and to the left of it is beaten in both; the "
+	  "stepped line "
+	  "joins those that are not, and they have their page sizes beside them.",
+	  FIGURE_EACH_PANEL | FIGURE_TUNE, prepare_front },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
@@ -403,13 +414,14 @@ static int picture_draw(const struct model *model, const struct figure *figure, 
 static int wanted(const struct model *model, const char *const *only, const struct figure *figure)
 {
 	const bool comparison = model->run[0].comparison != NULL;
+	const bool tuning = model_tune(model) != NULL;
 	const char *name = figure->name;
 
 	/* pairs are no cells to be ranked, and a slowed process least of all */
 	if (((figure->flags & FIGURE_COMPARISON) != 0) != comparison)
 		return 0;
 	if (!only)
-		return 1;
+		return ((figure->flags & FIGURE_TUNE) != 0) == tuning;
 	for (; *only; only++) {
 		if (strcmp(*only, name) == 0)
 			return 1;

@@ -13,6 +13,7 @@
 #define FIGURE_EACH_PANEL 1u /* one picture a workload, not one for all */
 #define FIGURE_COMPARISON 2u /* of a directory of `poolbench ab`, which has no others */
 #define FIGURE_FOLDED     4u /* on the page, all pictures but the first are opened by a click */
+#define FIGURE_TUNE       8u /* of a tuning, which has only these unless others are named */
 
 struct drawing;
 
@@ -92,6 +93,8 @@ int prepare_heap_map(struct drawing *drawing);
 int prepare_heap_strip(struct drawing *drawing);
 int prepare_ageing(struct drawing *drawing);
 int prepare_ageing_waste(struct drawing *drawing);
+int prepare_pages(struct drawing *drawing);
+int prepare_front(struct drawing *drawing);
 
 /* Names and looks of all series: series_name[], series_rgb[], series_point[], series_dash[], from 1. */
 void prepare_series(struct drawing *drawing);

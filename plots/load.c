@@ -33,6 +33,8 @@ int run_load(const char *path, struct model_run *run, char *why, size_t why_byte
 	run->environment = json_load_file(file_name, 0, NULL);
 	snprintf(file_name, sizeof(file_name), "%s/ab.json", run->path);
 	run->comparison = json_load_file(file_name, 0, NULL);
+	snprintf(file_name, sizeof(file_name), "%s/tune.json", run->path);
+	run->tune = json_load_file(file_name, 0, NULL);
 	return summarise(run->records, run->count, &run->cells, &run->cell_count);
 }
 
@@ -43,4 +45,5 @@ void run_unload(struct model_run *run)
 	free(run->cells);
 	json_decref(run->environment);
 	json_decref(run->comparison);
+	json_decref(run->tune);
 }

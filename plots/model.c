@@ -256,6 +256,11 @@ void model_free(struct model *model)
 	free(model);
 }
 
+const json_t *model_tune(const struct model *model)
+{
+	return model->runs == 1 ? model->run[0].tune : NULL;
+}
+
 const struct point *model_point(const struct model *model, size_t series, size_t panel,
 				unsigned threads)
 {

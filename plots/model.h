@@ -18,6 +18,7 @@ struct model_run {
 	char name[96]; /* the directory's last part */
 	json_t *environment; /* NULL where environment.json is missing or unreadable */
 	json_t *comparison; /* ab.json, NULL for a run that is none or was cut off */
+	json_t *tune; /* what `poolbench tune` found; NULL for any other run */
 	struct record *records;
 	size_t count;
 	struct cell_summary *cells; /* medians and intervals over the repetitions */
@@ -68,6 +69,9 @@ struct model {
 int model_load(const char *const *run_dirs, size_t n, struct model **out, char *why,
 	       size_t why_bytes);
 void model_free(struct model *model);
+
+/* The tuning that these runs are, or NULL: one run alone, with a tune.json. */
+const json_t *model_tune(const struct model *model);
 
 /* The point of a series in a panel; NULL if that cell is in no record. */
 const struct point *model_point(const struct model *model, size_t series, size_t panel,

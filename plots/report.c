@@ -52,6 +52,9 @@ static void page_head(FILE *out, const struct model *model)
 	html(out, "</style>\n</head>\n<body>\n<main>\n<header>\n");
 	if (model->run[0].comparison)
 		html(out, "<h1>Is B slower than A?</h1>\n");
+	else if (model_tune(model))
+		html(out, "<h1>Pages for %s</h1>\n",
+		     json_string_value(json_object_get(model_tune(model), "backend")));
 	else
 		html(out, "<h1>%zu pool allocator%s under %zu workload%s</h1>\n",
 		     competitors(model), competitors(model) == 1 ? "" : "s", model->panels,
@@ -66,8 +69,9 @@ static void page_head(FILE *out, const struct model *model)
 	for (size_t t = 0; t < model->thread_counts; t++)
 		html(out, "%s %u", t ? "," : "", model->threads[t]);
 	html(out,
-	     "</p>\n<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#summary\">Summary</a></li>\n"
-	     "<li><a href=\"#figures\">Figures</a></li>\n");
+	     "</p>\n<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#summary\">%s</a></li>\n"
+	     "<li><a href=\"#figures\">Figures</a></li>\n",
+	     model_tune(model) ? "The answer" : "Summary");
 	if (!model->run[0].comparison)
 		html(out, "<li><a href=\"#tables\">Tables</a></li>\n");
 	html(out,
@@ -155,9 +159,16 @@ static int page_write(const struct model *model, const struct picture *pictures,
 	if (model->run[0].comparison) {
 		report_comparison(out, model);
 		page_figures(out, pictures, count, plots, missing);
+	} else if (model_tune(model)) {
+		report_tune(out, model);
+		page_figures(out, pictures, count, plots, missing);
+		report_settings(out, model);
+		report_summary(out, model);
 	} else {
 		report_summary(out, model);
 		page_figures(out, pictures, count, plots, missing);
+	}
+	if (!model->run[0].comparison) {
 		report_tables(out, model);
 		report_counters(out, model);
 	}

@@ -28,6 +28,9 @@ void report_path(const char *const *run_dirs, const char *out, char *path, size_
 
 /* Instead of summary, tables and counters where the first directory is one of `poolbench ab`. */
 void report_comparison(FILE *out, const struct model *model);
+/* Of a tuning: the answer, and the table of its settings. */
+void report_tune(FILE *out, const struct model *model);
+void report_settings(FILE *out, const struct model *model);
 void report_summary(FILE *out, const struct model *model);
 void report_tables(FILE *out, const struct model *model);
 void report_counters(FILE *out, const struct model *model);

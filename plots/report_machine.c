@@ -140,7 +140,7 @@ static void command_line(FILE *out, const struct model_run *run)
 		     why, (size_t)run->records[0].seed);
 		return;
 	}
-	html(out, "<pre><code>poolbench run");
+	html(out, "<pre><code>poolbench %s", run->tune ? "tune" : "run");
 	for (size_t i = 0; i < plan.option_count; i++) {
 		html(out, " \\\n    --%s", plan.options[i].name);
 		if (plan.options[i].value[0]) {

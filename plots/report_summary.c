@@ -268,12 +268,17 @@ static void caveat_items(FILE *out, const struct model *model)
 
 void report_summary(FILE *out, const struct model *model)
 {
-	html(out, "<section id=\"summary\">\n<h2>Summary</h2>\n<p>");
-	verdict_sentence(out, model, METRIC_ops_per_second, "fastest");
-	verdict_sentence(out, model, METRIC_footprint_ratio, "leanest");
-	html(out, "</p>\n");
-	verdict_table(out, model);
-	failures(out, model);
+	if (model_tune(model)) {
+		html(out, "<section id=\"doubts\">\n<h2>How far to trust it</h2>\n");
+	} else {
+		html(out, "<section id=\"summary\">\n<h2>Summary</h2>\n<p>");
+		verdict_sentence(out, model, METRIC_ops_per_second, "fastest");
+		verdict_sentence(out, model, METRIC_footprint_ratio, "leanest");
+		html(out, "</p>\n");
+		verdict_table(out, model);
+	}
+	if (!model_tune(model)) /* which says itself what it could not have */
+		failures(out, model);
 	char *items = NULL;
 	size_t bytes = 0;
 	FILE *notes = open_memstream(&items, &bytes);
