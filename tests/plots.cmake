@@ -5,6 +5,8 @@ poolbench_test(plots_report SOURCES plots_report.c plots_markup.c plots_sample.c
 	LABELS fast plots TIMEOUT 300)
 poolbench_test(plots_comparison SOURCES plots_comparison.c plots_markup.c plots_sample.c LIBS poolbench_plots
 	LABELS fast plots ab TIMEOUT 180)
+poolbench_test(plots_tune SOURCES plots_tune.c plots_markup.c plots_sample.c LIBS poolbench_plots
+	LABELS fast plots tune TIMEOUT 180)
 # In headless Chromium; not among the fast ones, because a browser takes seconds to start.
 poolbench_test(plots_browser SOURCES plots_browser.c plots_sample.c LIBS poolbench_plots
 	LABELS plots TIMEOUT 400)
