@@ -26,21 +26,20 @@ static const struct {
 
 /* ---- values ---- */
 
-static bool is_reference(const struct record *record, const char *reference)
+bool compare_is_reference(const struct record *record, const char *reference)
 {
 	return strcmp(record->cell.backend, reference) == 0;
 }
 
-/* The reference of the same workload, threads and repetition, on the pages of `record` if it has such a cell. */
-static const struct record *find_reference(const struct record *records, size_t count,
-					   const struct record *record, const char *reference)
+const struct record *compare_reference(const struct record *records, size_t count,
+				       const struct record *record, const char *reference)
 {
 	const struct record *found = NULL;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct record *other = &records[i];
 
-		if (!is_reference(other, reference) || other->pass != record->pass ||
+		if (!compare_is_reference(other, reference) || other->pass != record->pass ||
 		    other->repetition != record->repetition || other->status != CELL_OK ||
 		    other->cell.threads != record->cell.threads ||
 		    strcmp(other->cell.workload, record->cell.workload) != 0)
@@ -60,7 +59,7 @@ static double value_of(const struct record *records, size_t count, const struct 
 
 	if (!series_of[series].relative)
 		return record->metrics[metric];
-	divisor = find_reference(records, count, record, reference);
+	divisor = compare_reference(records, count, record, reference);
 	return divisor ? record->metrics[metric] / divisor->metrics[metric] : NAN;
 }
 
@@ -146,7 +145,7 @@ static void judge_range(struct compare_row *row, double limit)
 		row->note = "too few repetitions for a test: by the range";
 }
 
-static void judge_row(struct compare_row *row, const struct compare_rules *rules)
+void compare_judge(struct compare_row *row, bool counted, const struct compare_rules *rules)
 {
 	const double limit = 1 + rules->threshold;
 	const bool testable = row->interval.coverage >= 1 - rules->alpha;
@@ -162,7 +161,7 @@ static void judge_row(struct compare_row *row, const struct compare_rules *rules
 		row->verdict = VERDICT_IMPROVEMENT;
 	} else if (testable && row->interval.high < limit && row->interval.low > 1 / limit) {
 		row->verdict = VERDICT_EQUIVALENT;
-	} else if (!testable && !series_of[row->series].relative) {
+	} else if (!testable && counted) {
 		judge_range(row, limit);
 	}
 }
@@ -181,7 +180,7 @@ static int judge_rows(struct compare_row *rows, size_t count, const struct compa
 			if ((int)rows[i].series != series)
 				continue;
 			rows[i].p_holm = p[i];
-			judge_row(&rows[i], rules);
+			compare_judge(&rows[i], !series_of[series].relative, rules);
 		}
 	}
 	free(p);
@@ -206,7 +205,8 @@ int compare_records(const struct record *base, size_t base_count, const struct r
 	int error = rows && logs ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < new_count && !error; i++) {
-		if (is_reference(&new_records[i], rules->reference) || seen_before(new_records, i))
+		if (compare_is_reference(&new_records[i], rules->reference) ||
+		    seen_before(new_records, i))
 			continue;
 		for (int series = 0; series < COMPARE_SERIES && !error; series++) {
 			if (!new_has_series(new_records, new_count, (enum compare_series)series))
@@ -281,8 +281,7 @@ static void compare_environment(const json_t *base, const json_t *new_one,
 		differ(differences, "  machine: BASE does not say which\n");
 }
 
-/* What changes which cells there are, or when a process is given up, changes no number. */
-static bool option_matters(const char *name)
+bool compare_option_matters(const char *name)
 {
 	static const char *const harmless[] = { "backend", "workload",     "threads", "page-size",
 						"backing", "repetitions",  "passes",  "timeout",
@@ -301,14 +300,15 @@ static void compare_options(const struct run_plan *base, const struct run_plan *
 		const struct run_option *option = &base->options[i];
 		const char *other = run_plan_option(new_one, option->name);
 
-		if (option_matters(option->name) && (!other || strcmp(other, option->value) != 0))
+		if (compare_option_matters(option->name) &&
+		    (!other || strcmp(other, option->value) != 0))
 			differ(differences, "  --%s: %s / %s\n", option->name, option->value,
 			       other ? other : "the default");
 	}
 	for (size_t i = 0; i < new_one->option_count; i++) {
 		const struct run_option *option = &new_one->options[i];
 
-		if (option_matters(option->name) && !run_plan_option(base, option->name))
+		if (compare_option_matters(option->name) && !run_plan_option(base, option->name))
 			differ(differences, "  --%s: the default / %s\n", option->name,
 			       option->value);
 	}

@@ -67,4 +67,21 @@ struct compare_side {
 unsigned compare_differences(const struct compare_side *base, const struct compare_side *new_side,
 			     char *text, size_t bytes);
 
+/* ---- what a history of many runs shares with it ---- */
+
+/* The verdict and note of a row whose other numbers are there; `counted`: bytes, which hardly vary. */
+void compare_judge(struct compare_row *row, bool counted, const struct compare_rules *rules);
+
+bool compare_is_reference(const struct record *record, const char *reference);
+
+/*
+ * The reference of the same workload, threads, pass and repetition, on the pages of `record` if it has such a cell;
+ * NULL where it was not measured.
+ */
+const struct record *compare_reference(const struct record *records, size_t count,
+				       const struct record *record, const char *reference);
+
+/* False for an option of `run` that only says which cells there are, or when a process is given up. */
+bool compare_option_matters(const char *name);
+
 #endif

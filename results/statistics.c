@@ -329,3 +329,37 @@ int holm_adjust(const double *p, double *adjusted, size_t count)
 	free(sorted);
 	return 0;
 }
+
+/* ---- Student's t ---- */
+
+double student_p(double t, unsigned degrees)
+{
+	const double angle = atan(fabs(t) / sqrt(degrees));
+	const double square = cos(angle) * cos(angle);
+	double term = degrees % 2 ? cos(angle) : 1, sum = degrees > 1 ? term : 0;
+
+	for (unsigned i = degrees % 2 ? 3 : 2; i + 2 <= degrees; i += 2) {
+		term *= square * (i - 1) / i;
+		sum += term;
+	}
+	if (degrees % 2)
+		return fmax(0, 1 - 2 / M_PI * (angle + sin(angle) * sum));
+	return fmax(0, 1 - sin(angle) * sum);
+}
+
+double student_quantile(double p, unsigned degrees)
+{
+	double low = 0, high = 1;
+
+	while (student_p(high, degrees) > p && high < 1e15)
+		high *= 2;
+	for (int i = 0; i < 200 && high - low > 1e-12 * high; i++) {
+		const double middle = (low + high) / 2;
+
+		if (student_p(middle, degrees) > p)
+			low = middle;
+		else
+			high = middle;
+	}
+	return (low + high) / 2;
+}

@@ -73,6 +73,13 @@ int paired_ratio(const double *a, const double *b, size_t count, double level,
 		 struct paired_ratio *out);
 
 /*
+ * Student's t with `degrees` >= 1 degrees of freedom: two-sided p of |t|, exact finite sums (M. Abramowitz and I. A.
+ * Stegun, Handbook of mathematical functions, 26.7.3 and 26.7.4), good to about 1e-14; and the |t| with that p.
+ */
+double student_p(double t, unsigned degrees);
+double student_quantile(double p, unsigned degrees);
+
+/*
  * Holm's step-down correction: adjusted[i] is the smallest family-wise error rate at which test i
  * is rejected. NaN in p stays NaN and does not count. The arrays may be the same.
  */
