@@ -20,8 +20,9 @@ int cmd_run(int argc, char **argv);
 int cmd_stress(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
+int cmd_track(int argc, char **argv);
 
-/* The exit code that an error of the libraries deserves: -EINVAL is 2, -ENOENT and -ENOEXEC are 3, else 1. */
+/* The exit code that an error of the libraries deserves: -EINVAL is 2, what is missing (-ENOENT, -ENOTCONN ...) 3, else 1. */
 int exit_code_of(int error);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/arguments.h"
 #include "bench/cmd.h"
 #include "bench/plan.h"
 #include "results/compare.h"
@@ -34,37 +35,6 @@ struct compare_arguments {
 	enum junit_outcome undecided; /* what INCONCLUSIVE and UNKNOWN are to a CI server */
 };
 
-static double parse_share(struct argp_state *state, const char *option, const char *text,
-			  double scale, double most)
-{
-	char *end;
-	const double number = strtod(text, &end);
-
-	if (end == text || (*end && strcmp(end, "%") != 0) || !(number > 0 && number <= most))
-		argp_error(state, "--%s %s: wants a number above 0, up to %g", option, text, most);
-	return number / scale;
-}
-
-static void parse_gate(struct compare_arguments *arguments, struct argp_state *state,
-		       const char *text)
-{
-	char copy[256], *rest = copy, *word;
-
-	memset(arguments->gate, 0, sizeof(arguments->gate));
-	snprintf(copy, sizeof(copy), "%s", text);
-	while ((word = strsep(&rest, ","))) {
-		int i = 0;
-
-		while (compare_series_names[i] && strcmp(compare_series_names[i], word) != 0)
-			i++;
-		if (!compare_series_names[i])
-			argp_error(state, "--gate %s: wants time, alloc-p99, free-p99, footprint",
-				   word);
-		else
-			arguments->gate[i] = true;
-	}
-}
-
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
 	struct compare_arguments *arguments = state->input;
@@ -74,13 +44,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->rules.reference = text;
 		return 0;
 	case KEY_THRESHOLD:
-		arguments->rules.threshold = parse_share(state, "threshold", text, 100, 1e5);
+		arguments->rules.threshold = argument_share(state, "threshold", text, 100, 1e5);
 		return 0;
 	case KEY_ALPHA:
-		arguments->rules.alpha = parse_share(state, "alpha", text, 1, 0.5);
+		arguments->rules.alpha = argument_share(state, "alpha", text, 1, 0.5);
 		return 0;
 	case KEY_GATE:
-		parse_gate(arguments, state, text);
+		argument_names(state, "gate", text, compare_series_names, arguments->gate);
 		return 0;
 	case KEY_FORCE:
 		arguments->force = true;

@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{ "ab", "is B slower than A? A verdict from interleaved pairs", cmd_ab },
 	{ "compare", "two stored runs of one machine, by ratios to a reference", cmd_compare },
 	{ "tune", "which page size, backing and page options a workload wants", cmd_tune },
+	{ "track", "the history of many runs: regressions, change points, figures", cmd_track },
 	{ "report", "make the figures and report.html of runs again", cmd_report },
 	{ "list", "backends, workloads, metrics and figures, with their options", cmd_list },
 	{ "trace", "import recordings, look into trace files", cmd_trace },
