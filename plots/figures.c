@@ -382,13 +382,26 @@ static int drawing_prepare(struct drawing *drawing, const struct figure *figure,
 	return err;
 }
 
+int figure_draw(struct drawing *drawing, const struct figure *figure, const char *out_dir,
+		const char *stem, char *why, size_t why_bytes)
+{
+	char script[4400], log[4400];
+	int err = drawing_prepare(drawing, figure, out_dir, stem, why, why_bytes);
+
+	if (err)
+		return err;
+	snprintf(script, sizeof(script), "%s/data/%s.gp", out_dir, stem);
+	snprintf(log, sizeof(log), "%s/data/%s.log", out_dir, stem);
+	err = gnuplot_run(script, log, why, why_bytes);
+	return err ? err : publish(out_dir, stem, why, why_bytes);
+}
+
 static int picture_draw(const struct model *model, const struct figure *figure, size_t panel,
 			const char *out_dir, struct picture *picture, char *why, size_t why_bytes)
 {
 	struct drawing drawing = { .model = model, .panel = panel, .width = 1000, .height = 600 };
 	int each = (figure->flags & FIGURE_EACH_PANEL) != 0;
 	const char *workload = each ? model->panel[panel].name : "";
-	char script[4400], log[4400];
 	int err;
 
 	memset(picture, 0, sizeof(*picture));
@@ -398,15 +411,10 @@ static int picture_draw(const struct model *model, const struct figure *figure, 
 	snprintf(picture->title, sizeof(picture->title), "%s", each ? workload : figure->title);
 	snprintf(picture->alt, sizeof(picture->alt), "%s%s%s. The numbers are in the tables below.",
 		 figure->title, each ? ", workload " : "", workload);
-	err = drawing_prepare(&drawing, figure, out_dir, picture->stem, why, why_bytes);
+	err = figure_draw(&drawing, figure, out_dir, picture->stem, why, why_bytes);
 	picture->width = drawing.width;
 	picture->height = drawing.height;
-	if (err)
-		return err;
-	snprintf(script, sizeof(script), "%s/data/%s.gp", out_dir, picture->stem);
-	snprintf(log, sizeof(log), "%s/data/%s.log", out_dir, picture->stem);
-	err = gnuplot_run(script, log, why, why_bytes);
-	return err ? err : publish(out_dir, picture->stem, why, why_bytes);
+	return err;
 }
 
 /* ---- all of them ---- */
@@ -443,21 +451,25 @@ static int check_names(const char *const *only, char *why, size_t why_bytes)
 	return 0;
 }
 
+int figures_directory(const char *out_dir, char *why, size_t why_bytes)
+{
+	char path[4400];
+	int err = make_directory(out_dir, why, why_bytes);
+
+	snprintf(path, sizeof(path), "%s/data", out_dir);
+	return err ? err : make_directory(path, why, why_bytes);
+}
+
 int figures_draw(const struct model *model, const char *out_dir, const char *const *only,
 		 struct picture **pictures, size_t *count, char *why, size_t why_bytes)
 {
 	struct picture *list;
-	char path[4400];
 	int err = check_names(only, why, why_bytes);
 
 	*pictures = NULL;
 	*count = 0;
-	if (err)
-		return err;
-	snprintf(path, sizeof(path), "%s/data", out_dir);
-	err = make_directory(out_dir, why, why_bytes);
 	if (!err)
-		err = make_directory(path, why, why_bytes);
+		err = figures_directory(out_dir, why, why_bytes);
 	if (err)
 		return err;
 	list = calloc(sizeof(figure_table) / sizeof(figure_table[0]) * (model->panels + 1),

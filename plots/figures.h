@@ -33,6 +33,7 @@ extern const struct figure figure_table[]; /* ended by a NULL name */
 struct drawing {
 	const struct model *model;
 	size_t panel; /* for FIGURE_EACH_PANEL */
+	const void *subject; /* of a figure that shows no runs' model: what its prepare knows */
 	FILE *data; /* numbers only: blocks that two blank lines end */
 	FILE *variables; /* gnuplot assignments: see the drawing_ functions */
 	unsigned width, height; /* pixels at 96 to the inch; prepare sets them */
@@ -65,6 +66,16 @@ int figures_make(const char *const *run_dirs, size_t n, const char *out_dir,
 /* The same from a model, with the list of what was drawn: the caller frees *pictures. */
 int figures_draw(const struct model *model, const char *out_dir, const char *const *only,
 		 struct picture **pictures, size_t *count, char *why, size_t why_bytes);
+
+/* Makes out_dir and its data/, for figure_draw(). 0 or -errno with `why`. */
+int figures_directory(const char *out_dir, char *why, size_t why_bytes);
+
+/*
+ * One picture, from what `drawing` names (model and panel, or subject): out_dir/STEM.svg and .png, its data and input in
+ * out_dir/data. As prepare, and the errors of figures_make.
+ */
+int figure_draw(struct drawing *drawing, const struct figure *figure, const char *out_dir,
+		const char *stem, char *why, size_t why_bytes);
 
 /* The figure of this name, or NULL. */
 const struct figure *figure_find(const char *name);

@@ -38,7 +38,7 @@ static size_t competitors(const struct model *model)
 	return n;
 }
 
-static void page_head(FILE *out, const struct model *model)
+void report_head(FILE *out, const char *title)
 {
 	char css[4300];
 
@@ -46,10 +46,21 @@ static void page_head(FILE *out, const struct model *model)
 	     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	     "<title>poolbench: %s</title>\n<style>\n",
-	     model->run[0].name);
+	     title);
 	snprintf(css, sizeof(css), "%s/report.css", plots_directory());
 	html_file(out, css);
-	html(out, "</style>\n</head>\n<body>\n<main>\n<header>\n");
+	html(out, "</style>\n</head>\n<body>\n<main>\n");
+}
+
+void report_end(FILE *out)
+{
+	html(out, "</main>\n</body>\n</html>\n");
+}
+
+static void page_head(FILE *out, const struct model *model)
+{
+	report_head(out, model->run[0].name);
+	html(out, "<header>\n");
 	if (model->run[0].comparison)
 		html(out, "<h1>Is B slower than A?</h1>\n");
 	else if (model_tune(model))
@@ -80,11 +91,11 @@ static void page_head(FILE *out, const struct model *model)
 	     "<li><a href=\"#glossary\">What the numbers mean</a></li>\n</ul></nav>\n</header>\n");
 }
 
-static void page_picture(FILE *out, const struct picture *picture, const char *plots)
+void report_picture(FILE *out, const struct picture *picture, const char *plots_dir)
 {
 	char path[4400];
 
-	snprintf(path, sizeof(path), "%s/%s.svg", plots, picture->stem);
+	snprintf(path, sizeof(path), "%s/%s.svg", plots_dir, picture->stem);
 	html(out,
 	     "<figure>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
 	     "aria-label=\"%s\">\n<img alt=\"%s\" "
@@ -134,7 +145,7 @@ static void page_figures(FILE *out, const struct picture *pictures, size_t count
 			     pictures[i].title);
 		else if (figure->flags & FIGURE_EACH_PANEL)
 			html(out, "<h3>%s</h3>\n", pictures[i].title);
-		page_picture(out, &pictures[i], plots);
+		report_picture(out, &pictures[i], plots);
 		if (figure->flags & FIGURE_FOLDED)
 			html(out, "</details>\n");
 	}
@@ -175,7 +186,7 @@ static int page_write(const struct model *model, const struct picture *pictures,
 	report_machine(out, model);
 	report_reproduce(out, model);
 	report_glossary(out);
-	html(out, "</main>\n</body>\n</html>\n");
+	report_end(out);
 	if (ferror(out))
 		err = -EIO;
 	if (fclose(out))

@@ -26,6 +26,12 @@ void report_path(const char *const *run_dirs, const char *out, char *path, size_
 
 /* ---- the page's parts ---- */
 
+/* From the doctype to <main>, style sheet in; and the end. */
+void report_head(FILE *out, const char *title);
+void report_end(FILE *out);
+/* A picture of plots_dir, inside the page. */
+void report_picture(FILE *out, const struct picture *picture, const char *plots_dir);
+
 /* Instead of summary, tables and counters where the first directory is one of `poolbench ab`. */
 void report_comparison(FILE *out, const struct model *model);
 /* Of a tuning: the answer, and the table of its settings. */
