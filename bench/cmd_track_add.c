@@ -134,6 +134,10 @@ static void say_added(const char *directory, const struct history_entry *entry,
 					     "has grown since it was added; replaced:" };
 	char commit[32];
 
+	if (added == STORE_PRESENT) { /* with the commit and branch that it was added with */
+		printf("%s %s %s\n", directory, words[added], entry->run.id);
+		return;
+	}
 	track_commit(entry->run.commit, commit, sizeof(commit));
 	printf("%s %s %s (%zu values, branch %s, commit %s, machine %s)\n", directory, words[added],
 	       entry->run.id, entry->count, *entry->run.branch ? entry->run.branch : "-", commit,

@@ -53,9 +53,15 @@ static double baseline_of(const struct history *history, const struct course *co
 	return course->count ? exp(course->levels[course->baseline].centre) : NAN;
 }
 
+/* What is in sight of a panel, in per cent; room on top for the words at change points. */
+struct sight {
+	double low, high;
+};
+
 /* x, change, low, high, mark: a line a run; failed runs have no number and the mark -1. */
 static void write_points(struct drawing *drawing, const struct history *history,
-			 const struct track_series *series, double baseline)
+			 const struct track_series *series, double baseline,
+			 const struct sight *sight)
 {
 	size_t count;
 	const struct history_point *points = history_points(history, series->index, &count);
@@ -63,10 +69,11 @@ static void write_points(struct drawing *drawing, const struct history *history,
 
 	for (size_t i = 0; i < count; i++) {
 		const size_t x = points[i].run + 1;
+		const double change = per_cent(points[i].value, baseline);
 
-		if (points[i].n && isfinite(baseline))
+		if (points[i].n && isfinite(baseline)) /* what is out of sight lies at the edge */
 			fprintf(drawing->data, "%zu %.6g %.6g %.6g %d\n", x,
-				per_cent(points[i].value, baseline),
+				fmax(sight->low, fmin(sight->high, change)),
 				per_cent(points[i].low, baseline),
 				per_cent(points[i].high, baseline),
 				mark_of(history, &series->course, first + i));
@@ -76,10 +83,25 @@ static void write_points(struct drawing *drawing, const struct history *history,
 	fputs("\n\n", drawing->data);
 }
 
-/* x from, x to, change, whether it is the baseline */
-static void write_levels(struct drawing *drawing, const struct history *history,
+/* What a level's line says. */
+enum line { LINE_PAST, LINE_BASELINE, LINE_WORSE, LINE_LEVEL };
+
+static enum line line_of(const struct track_view *view, const struct course *course, size_t level)
+{
+	if (level == course->baseline)
+		return LINE_BASELINE;
+	if (level < course->baseline)
+		return LINE_PAST;
+	return course_ratio(course, level) >= 1 + view->rules->change_threshold ? LINE_WORSE
+										: LINE_LEVEL;
+}
+
+/* x, change and the kind of line: two ends a level */
+static void write_levels(struct drawing *drawing, const struct track_view *view,
 			 const struct course *course, double baseline)
 {
+	const struct history *history = view->history;
+
 	for (size_t i = 0; i < course->level_count && course->count; i++) {
 		const struct level *level = &course->levels[i];
 		const size_t from = history->points[course->points[level->first]].run;
@@ -87,9 +109,9 @@ static void write_levels(struct drawing *drawing, const struct history *history,
 			history->points[course->points[level->first + level->count - 1]].run;
 
 		fprintf(drawing->data, "%.2f %.6g %d\n%.2f %.6g %d\n\n", (double)from + 0.6,
-			per_cent(exp(level->centre), baseline), i == course->baseline,
+			per_cent(exp(level->centre), baseline), line_of(view, course, i),
 			(double)to + 1.4, per_cent(exp(level->centre), baseline),
-			i == course->baseline);
+			line_of(view, course, i));
 	}
 	if (!course->count)
 		fputs("NaN NaN 0\n\n", drawing->data);
@@ -127,18 +149,23 @@ static size_t write_changes(struct drawing *drawing, const struct history *histo
 	return used - before;
 }
 
-/* The largest change that is in sight, so that quiet series are not blown up. */
-static double reach_of(const struct history *history, const struct track_series *series,
-		       double baseline)
+/* At least 3 % each way, so that quiet series are not blown up; forgotten runs do not count. */
+static struct sight sight_of(const struct history *history, const struct track_series *series,
+			     double baseline)
 {
 	size_t count;
 	const struct history_point *points = history_points(history, series->index, &count);
-	double reach = 3;
+	struct sight sight = { -3, 3 };
 
-	for (size_t i = 0; i < count; i++)
-		if (points[i].n && isfinite(baseline) && !history->runs[points[i].run].forgotten)
-			reach = fmax(reach, fabs(per_cent(points[i].value, baseline)));
-	return reach;
+	for (size_t i = 0; i < count; i++) {
+		if (!points[i].n || !isfinite(baseline) || history->runs[points[i].run].forgotten)
+			continue;
+		sight.low = fmin(sight.low, per_cent(points[i].low, baseline));
+		sight.high = fmax(sight.high, per_cent(points[i].high, baseline));
+	}
+	sight.low -= 0.08 * (sight.high - sight.low);
+	sight.high += 0.25 * (sight.high - sight.low);
+	return sight;
 }
 
 static void write_panel(struct drawing *drawing, const struct track_view *view,
@@ -147,6 +174,7 @@ static void write_panel(struct drawing *drawing, const struct track_view *view,
 	const struct history *history = view->history;
 	const struct measure_info *info = &measure_table[history->series[series->index].measure];
 	const double baseline = baseline_of(history, &series->course);
+	const struct sight sight = sight_of(history, series, baseline);
 	char note[160], value[60] = "none yet";
 
 	if (isfinite(baseline) && !strcmp(info->unit, "bytes"))
@@ -159,33 +187,40 @@ static void write_panel(struct drawing *drawing, const struct track_view *view,
 		 series->course.pinned != SIZE_MAX ? "pinned " : "", value);
 	drawing_array_text(drawing, "panel_name", panel + 1, info->name);
 	drawing_array_text(drawing, "panel_note", panel + 1, note);
-	fprintf(drawing->variables, "panel_reach[%zu] = %.6g\n", panel + 1,
-		reach_of(history, series, baseline));
-	write_points(drawing, history, series, baseline);
-	write_levels(drawing, history, &series->course, baseline);
+	fprintf(drawing->variables, "panel_low[%zu] = %.6g\npanel_high[%zu] = %.6g\n", panel + 1,
+		sight.low, panel + 1, sight.high);
+	write_points(drawing, history, series, baseline, &sight);
+	write_levels(drawing, view, &series->course, baseline);
 }
 
 /* ---- what all panels share ---- */
 
-/* Where a person accepted a change: a line through all panels that it is about. */
-static void write_decisions(struct drawing *drawing, const struct track_subject *subject)
+/* Where a person accepted a change, in the panels that it is about: accept_panel[], accept_x[]. */
+static void write_accepts(struct drawing *drawing, const struct track_subject *subject)
 {
 	const struct history *history = subject->view->history;
+	const struct track_cell *cell = subject->cell;
 	size_t used = 0;
 
-	drawing_array_begin(drawing, "accept_x", history->decision_count);
-	for (size_t d = 0; d < history->decision_count; d++) {
-		const struct history_decision *decision = &history->decisions[d];
-		bool about = false;
+	fprintf(drawing->variables, "array accept_x[%zu]\narray accept_panel[%zu]\n",
+		history->decision_count * cell->count + 1,
+		history->decision_count * cell->count + 1);
+	for (size_t panel = 0; panel < cell->count; panel++) {
+		for (size_t d = 0; d < history->decision_count; d++) {
+			const struct history_decision *decision = &history->decisions[d];
+			size_t run = 0;
 
-		for (size_t i = 0; i < subject->cell->count; i++)
-			about |= decision_holds(decision,
-						&history->series[subject->cell->series[i].index]);
-		for (size_t r = 0; r < history->run_count && about; r++)
-			if (decision->kind == DECISION_ACCEPT &&
-			    !strcmp(decision->run, history->runs[r].id))
-				fprintf(drawing->variables, "accept_x[%zu] = %.1f\n", ++used,
-					(double)r + 0.5);
+			while (run < history->run_count &&
+			       strcmp(decision->run, history->runs[run].id) != 0)
+				run++;
+			if (decision->kind != DECISION_ACCEPT || run == history->run_count ||
+			    !decision_holds(decision, &history->series[cell->series[panel].index]))
+				continue;
+			used++;
+			fprintf(drawing->variables,
+				"accept_x[%zu] = %.1f; accept_panel[%zu] = %zu\n", used,
+				(double)run + 0.5, used, panel + 1);
+		}
 	}
 	fprintf(drawing->variables, "accepts = %zu\n", used);
 }
@@ -244,9 +279,9 @@ static int prepare_track(struct drawing *drawing)
 		most += cell->series[i].course.level_count;
 	write_heading(drawing, subject);
 	write_labels(drawing, subject->view->history);
-	write_decisions(drawing, subject);
-	fprintf(drawing->variables, "panels = %zu\narray panel_reach[%zu]\n", cell->count,
-		cell->count);
+	write_accepts(drawing, subject);
+	fprintf(drawing->variables, "panels = %zu\narray panel_low[%zu]\narray panel_high[%zu]\n",
+		cell->count, cell->count, cell->count);
 	drawing_array_begin(drawing, "panel_name", cell->count);
 	drawing_array_begin(drawing, "panel_note", cell->count);
 	fprintf(drawing->variables,
@@ -267,7 +302,8 @@ const struct figure track_figure = {
 	"track", "The history: what lies lower is better",
 	"Each mark is a run, its height the change against the baseline. Horizontal lines are the "
 	"levels "
-	"between change points; the baseline's is blue, one above it red. A dashed line is a "
+	"between change points; the baseline's is blue, one that is worse and was not accepted "
+	"red. A dashed line is a "
 	"change point with "
 	"the commit that it came with, a dotted one a change that somebody accepted.",
 	0, prepare_track
@@ -366,10 +402,10 @@ static void picture_stem(const char *title, size_t number, char *stem, size_t by
 	size_t used = (size_t)snprintf(stem, bytes, "track-%03zu-", number + 1);
 
 	for (const char *c = title; *c && used + 1 < bytes && used < 70; c++) {
-		const bool plain = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+		const char low = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
 
-		if (plain)
-			stem[used++] = *c;
+		if ((low >= 'a' && low <= 'z') || (low >= '0' && low <= '9'))
+			stem[used++] = low;
 		else if (stem[used - 1] != '-')
 			stem[used++] = '-';
 	}

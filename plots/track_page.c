@@ -53,6 +53,19 @@ static void page_head(FILE *out, const struct track_view *view, const struct tra
 	     view->history->run_count, view->reference);
 }
 
+/* What has become of a level. */
+static const char *level_now(const struct track_view *view, const struct course *course,
+			     size_t level)
+{
+	if (level == course->baseline)
+		return "the baseline now";
+	if (level + 1 < course->level_count)
+		return "past";
+	return course_ratio(course, level) >= 1 + view->rules->change_threshold
+		       ? "worse than the baseline"
+		       : "near the baseline";
+}
+
 static void change_row(FILE *out, const struct track_view *view, const struct track_cell *cell,
 		       const struct track_series *series, size_t level)
 {
@@ -62,8 +75,9 @@ static void change_row(FILE *out, const struct track_view *view, const struct tr
 		&history->runs[history->points[course->points[course->levels[level].first]].run];
 	const double change = expm1(course->levels[level].centre -
 				    course->levels[level - 1].centre);
-	char title[512], when[40];
+	char title[512], when[40], commit[24];
 
+	snprintf(commit, sizeof(commit), "%.12s", *run->commit ? run->commit : run->id);
 	track_cell_title(cell->first, title, sizeof(title));
 	time_of(run->started, when, sizeof(when));
 	html(out,
@@ -72,12 +86,8 @@ static void change_row(FILE *out, const struct track_view *view, const struct tr
 	     "%%</span></td><td>%s</td><td><code>%s</code></td>"
 	     "<td class=\"n\">%zu</td><td class=\"n\">%.2g</td><td>%s</td></tr>\n",
 	     cell->picture.stem, title, measure_table[history->series[series->index].measure].name,
-	     change > 0 ? "bad" : "best", 100 * change, when, *run->commit ? run->commit : run->id,
-	     course->levels[level].count, course->levels[level].p,
-	     level == course->baseline ? "the baseline now"
-	     : course_ratio(course, level) >= 1 + view->rules->change_threshold
-		     ? "worse than the baseline"
-		     : "");
+	     change > 0 ? "bad" : "best", 100 * change, when, commit, course->levels[level].count,
+	     course->levels[level].p, level_now(view, course, level));
 }
 
 static void page_changes(FILE *out, const struct track_view *view, const struct track_cell *cells,

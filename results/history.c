@@ -338,6 +338,17 @@ static void fill_series(const struct run_source *source, const struct cell_summa
 				 source->records[i].trace_checksum);
 }
 
+/* What failed has one point a pass: the first measure's. */
+static bool is_first_of_pass(enum measure measure)
+{
+	const enum pass pass = metric_table[measure_table[measure].metric].pass;
+
+	for (int i = 0; i < (int)measure; i++)
+		if (metric_table[measure_table[i].metric].pass == pass)
+			return false;
+	return true;
+}
+
 static int fill_cell(const struct run_source *source, const struct cell_summary *cell,
 		     struct history_entry *entry, double *room)
 {
@@ -352,7 +363,8 @@ static int fill_cell(const struct run_source *source, const struct cell_summary 
 		error = fill_point(source, cell, (enum measure)measure, entry->reference, room,
 				   point);
 		/* what this machine or backend cannot tell is no point; what failed is */
-		if (error || (!point->n && point->status == CELL_OK))
+		if (error || (!point->n && (point->status == CELL_OK ||
+					    !is_first_of_pass((enum measure)measure))))
 			continue;
 		point->series = entry->count;
 		fill_series(source, cell, (enum measure)measure, entry,
