@@ -7,3 +7,9 @@ target_compile_definitions(track_sample PRIVATE TRACK_SAMPLE_PROGRAM)
 target_link_libraries(track_sample PRIVATE poolbench_results)
 poolbench_test(unit_track SOURCES unit_track.c track_sample.c plots_sample.c LIBS poolbench_results LABELS track
 	TIMEOUT 120)
+poolbench_test(unit_store SOURCES unit_store.c track_sample.c plots_sample.c
+	LIBS poolbench_results PkgConfig::SQLITE LABELS fast track TIMEOUT 300)
+target_compile_definitions(unit_store PRIVATE HISTORY_V1="${CMAKE_CURRENT_SOURCE_DIR}/history_v1.sql")
+# What is said where libpq was not there at build time.
+poolbench_test(unit_store_missing SOURCES unit_store_missing.c ../results/store_postgres_missing.c
+	LABELS fast track)
