@@ -170,9 +170,8 @@ static int write_out(const struct export_arguments *arguments, const struct hist
 	int error = 0;
 
 	if (!file) {
-		error = -errno;
-		snprintf(why, why_bytes, "cannot write %s: %s", arguments->out, strerror(-error));
-		return error;
+		snprintf(why, why_bytes, "cannot write %s: %s", arguments->out, strerror(errno));
+		return -EIO;
 	}
 	if (arguments->json || arguments->track.json)
 		error = write_json(history, reference, file);

@@ -77,11 +77,18 @@ static struct spread spread_of(const double *logs, size_t count)
 	return spread;
 }
 
-/* The error of the run's own median, from the 95 % interval of its repetitions. */
+/* The standard error of the run's own median, from how its repetitions vary; 0 where they do not say. */
 static double own_error(const struct history_point *point)
 {
-	const double error = log(point->high / point->low) / (2 * 1.96);
+	double *logs = point->samples && point->n > 1 ? malloc(point->n * sizeof(*logs)) : NULL;
+	double error;
 
+	if (!logs)
+		return 0;
+	for (size_t i = 0; i < point->n; i++)
+		logs[i] = log(point->samples[i]);
+	error = sqrt(M_PI / 2) * spread_of(logs, point->n).deviation / sqrt((double)point->n);
+	free(logs);
 	return isfinite(error) ? error : 0;
 }
 
@@ -95,7 +102,7 @@ static void test_run(struct check_row *row, const struct spread *spread,
 	const double shift = log(row->point->value) - spread->mean;
 	const double reach = student_quantile(rules->alpha, degrees) * error;
 
-	row->noise = expm1(spread->deviation);
+	row->noise = expm1(deviation);
 	row->p = student_p(shift / error, degrees);
 	row->ratio = exp(shift);
 	row->interval = (struct interval){ exp(shift - reach), exp(shift + reach),

@@ -78,7 +78,7 @@ struct check_row {
 	size_t first_run, last_run; /* indices into history->runs; SIZE_MAX without a basis */
 	double ratio, p, p_holm; /* to the baseline */
 	struct interval interval; /* of the ratio, at 1 - alpha */
-	double noise; /* standard deviation of the baseline's runs, as a ratio less 1 */
+	double noise; /* s' above, as a ratio less 1 */
 	size_t change_run; /* where the level of this run began, SIZE_MAX for none */
 	double change_ratio, change_p;
 };

@@ -13,3 +13,7 @@ target_compile_definitions(unit_store PRIVATE HISTORY_V1="${CMAKE_CURRENT_SOURCE
 # What is said where libpq was not there at build time.
 poolbench_test(unit_store_missing SOURCES unit_store_missing.c ../results/store_postgres_missing.c
 	LABELS fast track)
+
+# The command from outside, on made-up runs.
+add_test(NAME track COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/track.sh $<TARGET_FILE:poolbench> $<TARGET_FILE:track_sample>)
+set_tests_properties(track PROPERTIES LABELS "cli;track" TIMEOUT 300)
