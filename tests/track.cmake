@@ -17,3 +17,6 @@ poolbench_test(unit_store_missing SOURCES unit_store_missing.c ../results/store_
 # The command from outside, on made-up runs.
 add_test(NAME track COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/track.sh $<TARGET_FILE:poolbench> $<TARGET_FILE:track_sample>)
 set_tests_properties(track PROPERTIES LABELS "cli;track" TIMEOUT 300)
+add_test(NAME track_postgres COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/track_postgres.sh $<TARGET_FILE:poolbench>
+	$<TARGET_FILE:track_sample> ${CMAKE_CURRENT_SOURCE_DIR}/history_v1.sql)
+set_tests_properties(track_postgres PROPERTIES LABELS track TIMEOUT 300 SKIP_RETURN_CODE 77)
