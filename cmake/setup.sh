@@ -3,9 +3,10 @@
 
 # What the build needs, then what it compares (run-time peers), then what the tests need on top.
 build_packages=(gcc g++ cmake ninja-build pkg-config git libbenchmark-dev libhwloc-dev gnuplot-nox
-	libjansson-dev libzstd-dev libcmocka-dev)
+	libjansson-dev libzstd-dev libsqlite3-dev libpq-dev libcmocka-dev)
 peer_packages=(libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 libtbbmalloc2)
-test_packages=(chromium fonts-dejavu-core clang libclang-rt-dev libxml2-utils python3-prometheus-client python3-yaml)
+test_packages=(chromium fonts-dejavu-core clang libclang-rt-dev libxml2-utils python3-prometheus-client python3-yaml
+	postgresql)
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -24,9 +25,9 @@ missing_packages() {
 advise_other_systems() {
 	say "This is no Debian or Ubuntu: make sure that these are installed, by your system's names:"
 	say "  a C and C++ compiler, cmake, ninja, pkg-config; Google Benchmark, hwloc, gnuplot, jansson,"
-	say "  zstd, cmocka (with headers); to compare: mimalloc, jemalloc, tcmalloc, tbbmalloc"
-	say "  Fedora: gcc gcc-c++ cmake ninja-build google-benchmark-devel hwloc-devel gnuplot-minimal jansson-devel libzstd-devel libcmocka-devel mimalloc jemalloc gperftools-libs tbb"
-	say "  Arch: base-devel cmake ninja benchmark hwloc gnuplot jansson zstd cmocka mimalloc jemalloc gperftools onetbb"
+	say "  zstd, SQLite, libpq, cmocka (with headers); to compare: mimalloc, jemalloc, tcmalloc, tbbmalloc"
+	say "  Fedora: gcc gcc-c++ cmake ninja-build google-benchmark-devel hwloc-devel gnuplot-minimal jansson-devel libzstd-devel sqlite-devel libpq-devel libcmocka-devel mimalloc jemalloc gperftools-libs tbb"
+	say "  Arch: base-devel cmake ninja benchmark hwloc gnuplot jansson zstd sqlite postgresql-libs cmocka mimalloc jemalloc gperftools onetbb"
 }
 
 # install_packages PACKAGE...: quick when nothing is missing; exits 3 with the command when it may not install.
