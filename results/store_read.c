@@ -374,7 +374,9 @@ static int order_series(struct history *history)
 		history->points[i].series = place[history->points[i].series];
 	history->series = ordered;
 	history->series_count = count;
-	qsort(history->points, history->point_count, sizeof(*history->points), compare_points);
+	if (history->point_count)
+		qsort(history->points, history->point_count, sizeof(*history->points),
+		      compare_points);
 	free(by_id);
 	free(used);
 	free(place);
