@@ -19,12 +19,13 @@ enum {
 	KEY_ALPHA,
 	KEY_GATE,
 	KEY_WINDOW,
+	KEY_CONFIRM,
 	KEY_ALL
 };
 
 struct check_arguments {
 	struct track_options track;
-	const char *directory, *branch;
+	const char *directory, *second, *branch;
 	struct check_rules rules;
 	bool gate[MEASURES_COUNT], all;
 	unsigned window;
@@ -57,6 +58,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_WINDOW:
 		arguments->window = argument_count(state, "window", text, 5, 500);
 		return 0;
+	case KEY_CONFIRM:
+		arguments->second = text;
+		return 0;
 	case KEY_ALL:
 		arguments->all = true;
 		return 0;
@@ -84,6 +88,8 @@ static const struct argp_option options[] = {
 	{ "alpha", KEY_ALPHA, "P", 0, "Chance of a false alarm in a series, all cells (0.01)", 0 },
 	{ "gate", KEY_GATE, "LIST", 0, "Series that decide the exit code (time,footprint)", 0 },
 	{ "window", KEY_WINDOW, "N", 0, "Runs of the history that are looked at (60)", 0 },
+	{ "confirm", KEY_CONFIRM, "DIR2", 0,
+	  "A second run of the same commit: what one run alone shows must be in both", 0 },
 	{ "all", KEY_ALL, NULL, 0, "Show every series, not only those that gate or changed", 0 },
 	{ 0 },
 };
@@ -93,6 +99,7 @@ static const struct argp_option options[] = {
 struct checked {
 	struct history_entry entry;
 	struct history history;
+	struct history_entry second; /* empty without --confirm */
 	struct check_row *rows;
 	char branch[256];
 	struct history_machine *machines;
@@ -106,9 +113,32 @@ struct checked {
 static void checked_release(struct checked *checked)
 {
 	history_entry_release(&checked->entry);
+	history_entry_release(&checked->second);
 	history_release(&checked->history);
 	free(checked->rows);
 	free(checked->machines);
+}
+
+static int read_second(const struct check_arguments *arguments, struct checked *checked, char *why,
+		       size_t why_bytes)
+{
+	int error = history_entry_read(arguments->second, checked->entry.reference,
+				       &checked->second, why, why_bytes);
+
+	if (error)
+		return error;
+	if (strcmp(checked->second.run.machine, checked->entry.run.machine) != 0) {
+		snprintf(why, why_bytes, "%s was made on another machine (%s) than %s (%s)",
+			 arguments->second, checked->second.run.machine, arguments->directory,
+			 checked->entry.run.machine);
+		return -EINVAL;
+	}
+	if (!strcmp(checked->second.run.id, checked->entry.run.id)) {
+		snprintf(why, why_bytes, "%s is the same run as %s: it confirms nothing",
+			 arguments->second, arguments->directory);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int read_both(const struct check_arguments *arguments, struct checked *checked, char *why,
@@ -127,6 +157,8 @@ static int read_both(const struct check_arguments *arguments, struct checked *ch
 	if (!error)
 		error = history_entry_read(arguments->directory, *reference ? reference : "null",
 					   &checked->entry, why, why_bytes);
+	if (!error && arguments->second)
+		error = read_second(arguments, checked, why, why_bytes);
 	if (!error)
 		error = store_machines(store, &checked->machines, &checked->machine_count, why,
 				       why_bytes);
@@ -145,6 +177,24 @@ static int read_both(const struct check_arguments *arguments, struct checked *ch
 static bool is_gated(const struct check_arguments *arguments, const struct check_row *row)
 {
 	return arguments->gate[row->series->measure];
+}
+
+/* The rows, after the second run had its say. */
+static int check_both(const struct check_arguments *arguments, struct checked *checked)
+{
+	struct check_row *second = NULL;
+	int error = history_check(&checked->entry, &checked->history, &arguments->rules,
+				  &checked->rows);
+
+	if (error || !arguments->second)
+		return error;
+	error = history_check(&checked->second, &checked->history, &arguments->rules, &second);
+	if (error)
+		return error;
+	history_confirm(checked->rows, checked->entry.count, second, checked->second.count,
+			&arguments->rules);
+	free(second);
+	return 0;
 }
 
 static void judge_all(const struct check_arguments *arguments, struct checked *checked)
@@ -319,7 +369,7 @@ static json_t *document(const struct check_arguments *arguments, const struct ch
 	for (int i = 0; i < MEASURES_COUNT; i++)
 		if (arguments->gate[i])
 			json_array_append_new(gate, json_string(measure_table[i].name));
-	return json_pack("{si ss sb so so so so sI sf sf sf so sI so}", "schema", TRACK_SCHEMA,
+	return json_pack("{si ss sb so so so so so sI sf sf sf so sI so}", "schema", TRACK_SCHEMA,
 			 "verdict", verdict_names[checked->verdict], "failed", checked->failed,
 			 "run", json_text(checked->entry.run.id), "machine",
 			 json_text(checked->entry.run.machine), "branch",
@@ -350,6 +400,7 @@ int track_check(int argc, char **argv)
 		       "  poolbench track check results/runs/20260131T120000Z-0a1b2c\n"
 		       "  poolbench track check run --branch main --gate time --threshold 3% "
 		       "--json\n"
+		       "  poolbench track check run || poolbench track check run --confirm again\n"
 		       "\nExit codes: 0 equivalent or better; 1 a regression, or a cell failed; 2 "
 		       "usage; 3 "
 		       "no history, or the server is away; 4 inconclusive, or nothing to compare "
@@ -369,8 +420,7 @@ int track_check(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	error = read_both(&arguments, &checked, why, sizeof(why));
 	if (!error)
-		error = history_check(&checked.entry, &checked.history, &arguments.rules,
-				      &checked.rows);
+		error = check_both(&arguments, &checked);
 	if (error) {
 		code = track_fail(&arguments.track, error, why);
 	} else {

@@ -12,7 +12,7 @@
 #include "results/record_json.h"
 #include "results/series.h"
 
-enum { KEY_FORMAT = 0x1000, KEY_OUT, KEY_BRANCH, KEY_MACHINE };
+enum { KEY_BRANCH = 0x1000, KEY_MACHINE };
 
 static const char *const format_names[] = { "csv", "json", NULL };
 
@@ -39,10 +39,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &arguments->track;
 		return 0;
-	case KEY_FORMAT:
+	case 'F':
 		set_format(state, text, arguments);
 		return 0;
-	case KEY_OUT:
+	case 'o':
 		arguments->out = text;
 		return 0;
 	case KEY_BRANCH:
@@ -60,8 +60,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "format", KEY_FORMAT, "NAME", 0, "csv or json (csv)", 0 },
-	{ "out", KEY_OUT, "FILE", 0, "Where to (standard output)", 0 },
+	{ "format", 'F', "NAME", 0, "csv or json (csv)", 0 },
+	{ "out", 'o', "FILE", 0, "Where to (standard output)", 0 },
 	{ "branch", KEY_BRANCH, "NAME", 0, "Only runs of this branch", 0 },
 	{ "machine", KEY_MACHINE, "START", 0, "Only of the machine whose fingerprint begins so",
 	  0 },

@@ -9,7 +9,8 @@
 #include "compare.h"
 #include "rank_sum.h"
 
-#define NOISE_LEAST 1e-4 /* bytes that never varied could vary by as much, for all that is known */
+#define CONFIRM_ALPHA 0.05 /* one-sided */
+#define NOISE_LEAST   1e-4 /* bytes that never varied could vary by as much, for all that is known */
 
 void check_rules_init(struct check_rules *rules)
 {
@@ -365,6 +366,42 @@ int history_check(const struct history_entry *entry, const struct history *histo
 	}
 	*rows = check.rows;
 	return 0;
+}
+
+/* ---- a second run ---- */
+
+static bool confirms(const struct check_row *row, const struct check_row *second,
+		     const struct check_rules *rules)
+{
+	const double direction = row->verdict == VERDICT_REGRESSION ? 1 : -1;
+
+	return second->p / 2 <= CONFIRM_ALPHA &&
+	       direction * log(second->ratio) >= log1p(rules->threshold) / 2;
+}
+
+void history_confirm(struct check_row *rows, size_t count, const struct check_row *second,
+		     size_t second_count, const struct check_rules *rules)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct check_row *row = &rows[i];
+		const struct check_row *found = NULL;
+
+		if ((row->verdict != VERDICT_REGRESSION && row->verdict != VERDICT_IMPROVEMENT) ||
+		    row->change_run != SIZE_MAX)
+			continue;
+		for (size_t j = 0; j < second_count && !found; j++)
+			if (same_cell(second[j].series, row->series))
+				found = &second[j];
+		if (found && confirms(row, found, rules))
+			continue;
+		row->verdict = VERDICT_INCONCLUSIVE;
+		if (found && isfinite(found->ratio))
+			snprintf(row->note, sizeof(row->note),
+				 "not confirmed by the second run, which is at %.4f", found->ratio);
+		else
+			snprintf(row->note, sizeof(row->note),
+				 "not confirmed: the second run has no such value");
+	}
 }
 
 size_t history_missing(const struct history_entry *entry, const struct history *history,

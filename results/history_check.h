@@ -16,6 +16,9 @@
  *   by its level it belongs to a later level that lies above the baseline by `change_threshold`: a change too small
  *                for one run to show, and significant over all cells of the measure together.
  *
+ * A second run of the same commit confirms the first kind or takes it back: one-sided p at most 5 % and a change of
+ * at least half the threshold, as in verdict.h.
+ *
  * Against a pinned run there is one sample of repetitions on each side: Mann-Whitney, as `poolbench compare`.
  * Pure functions but for the memory they return; thread-safe. 0 or -ENOMEM.
  */
@@ -89,6 +92,13 @@ struct check_row {
  */
 int history_check(const struct history_entry *entry, const struct history *history,
 		  const struct check_rules *rules, struct check_row **rows);
+
+/*
+ * What `rows` says of one run alone stays only where the rows of a second run against the same history agree; else it is
+ * INCONCLUSIVE, and the note says what the second one showed.
+ */
+void history_confirm(struct check_row *rows, size_t count, const struct check_row *second,
+		     size_t second_count, const struct check_rules *rules);
 
 /* How many cells of the history's last run this one lacks, by backend, workload and threads. */
 size_t history_missing(const struct history_entry *entry, const struct history *history,

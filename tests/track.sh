@@ -79,6 +79,11 @@ expect 1 '"verdict": "REGRESSION"' track check new --json
 python3 -m json.tool out >/dev/null 2>&1 || ! command -v python3 >/dev/null || fail "check --json is no JSON"
 "$sample" slow seed=98 day=31 time=1.5
 expect 1 "time +1\.[0-9]+ .*REGRESSION" track check slow --gate time
+"$sample" again seed=97 day=31.5 time=1
+expect '0|4' "time .*INCONCLUSIVE: not confirmed by the second run, which is at (0.9|1.0)" track check slow --gate time --confirm again
+"$sample" slow2 seed=96 day=31.5 time=1.5
+expect 1 '"confirmed_by": "2026' track check slow --gate time --confirm slow2 --json
+expect 2 "confirms nothing" track check slow --confirm slow
 run8=$(track list --json | sed -n 's/.*"run": "\(.*\)",/\1/p' | sed -n 8p)
 expect 0 "forgotten.*$run8" track forget "$run8" --reason "a backup ran"
 expect 0 "forgotten$" track list
