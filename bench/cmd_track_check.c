@@ -371,8 +371,9 @@ static json_t *document(const struct check_arguments *arguments, const struct ch
 			json_array_append_new(gate, json_string(measure_table[i].name));
 	return json_pack("{si ss sb so so so so so sI sf sf sf so sI so}", "schema", TRACK_SCHEMA,
 			 "verdict", verdict_names[checked->verdict], "failed", checked->failed,
-			 "run", json_text(checked->entry.run.id), "machine",
-			 json_text(checked->entry.run.machine), "branch",
+			 "run", json_text(checked->entry.run.id), "confirmed_by",
+			 arguments->second ? json_text(checked->second.run.id) : json_null(),
+			 "machine", json_text(checked->entry.run.machine), "branch",
 			 json_text(checked->branch), "reference",
 			 json_text(checked->entry.reference), "history_runs",
 			 (json_int_t)checked->history.run_count, "threshold",
