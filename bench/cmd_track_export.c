@@ -1,4 +1,4 @@
-/* poolbench track export: the history for other programs. */
+/* poolbench track export: the history for other programs; a run's directory goes to track_export.c. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -9,6 +9,8 @@
 #include "bench/arguments.h"
 #include "bench/cmd.h"
 #include "bench/track.h"
+#include "bench/track_export.h"
+#include "results/export.h"
 #include "results/record_json.h"
 #include "results/series.h"
 
@@ -19,15 +21,21 @@ static const char *const format_names[] = { "csv", "json", NULL };
 struct export_arguments {
 	struct track_options track;
 	const char *out, *branch, *machine;
+	const char *format, *directory; /* as given; a directory: that run, in a format of others */
 	bool json;
 };
 
-static void set_format(struct argp_state *state, const char *text,
-		       struct export_arguments *arguments)
+/* Without a directory it is the history, and a format of a run lacks its run. */
+static void set_format(struct argp_state *state, struct export_arguments *arguments)
 {
 	bool chosen[2];
 
-	argument_names(state, "format", text, format_names, chosen);
+	if (!arguments->format)
+		return;
+	if (export_find(arguments->format))
+		argp_error(state, "--format %s is of a run: which? Give its directory",
+			   arguments->format);
+	argument_names(state, "format", arguments->format, format_names, chosen);
 	arguments->json = chosen[1];
 }
 
@@ -40,7 +48,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		state->child_inputs[0] = &arguments->track;
 		return 0;
 	case 'F':
-		set_format(state, text, arguments);
+		arguments->format = text;
 		return 0;
 	case 'o':
 		arguments->out = text;
@@ -52,7 +60,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->machine = text;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "the history is exported, not a run: what is '%s'?", text);
+		arguments->directory = text;
+		return 0;
+	case ARGP_KEY_END:
+		if (!arguments->directory)
+			set_format(state, arguments);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -60,13 +72,34 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "format", 'F', "NAME", 0, "csv or json (csv)", 0 },
+	{ "format", 'F', "NAME", 0, "csv or json (csv); with DIR, a format of the list below", 0 },
 	{ "out", 'o', "FILE", 0, "Where to (standard output)", 0 },
 	{ "branch", KEY_BRANCH, "NAME", 0, "Only runs of this branch", 0 },
 	{ "machine", KEY_MACHINE, "START", 0, "Only of the machine whose fingerprint begins so",
 	  0 },
 	{ 0 },
 };
+
+/* The formats of a run, from their table. */
+static char *help_filter(int key, const char *text, void *input)
+{
+	char *all = NULL;
+	size_t bytes = 0;
+	FILE *out;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	out = open_memstream(&all, &bytes);
+	if (!out)
+		return (char *)text;
+	fputs("Formats of a run:\n", out);
+	for (const struct export_format *format = export_formats; format->name; format++)
+		fprintf(out, "  %-14s  %s\n", format->name, format->reader);
+	fprintf(out, "\n%s", text ? text : "");
+	fclose(out);
+	return all;
+}
 
 /* ---- CSV: a line a point ---- */
 
@@ -221,14 +254,18 @@ int track_export_history(int argc, char **argv)
 	const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.args_doc = "",
+		.args_doc = "[DIR]",
 		.doc = "Writes the whole history, forgotten runs included and marked: CSV with a "
 		       "line a "
-		       "value, or JSON with the values of the repetitions.\v"
+		       "value, or JSON with the values of the repetitions. With DIR, that run "
+		       "alone in the "
+		       "format of another program (docs/interfaces.md).\v"
 		       "Examples:\n"
+		       "  poolbench track export --format bmf run | bencher run --adapter json\n"
 		       "  poolbench track export --out history.csv\n"
 		       "  poolbench track export --format json --branch main | jq '.series[0]'",
 		.children = children,
+		.help_filter = help_filter,
 	};
 	struct export_arguments arguments = { .json = false };
 	char why[2048] = "";
@@ -236,6 +273,8 @@ int track_export_history(int argc, char **argv)
 
 	track_options_init(&arguments.track, "track export");
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	if (arguments.directory)
+		return track_export(argc, argv);
 	error = export_history(&arguments, why, sizeof(why));
 	return error ? track_fail(&arguments.track, error, why) : EXIT_GOOD;
 }

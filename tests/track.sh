@@ -44,7 +44,10 @@ expect 2 "wants csv|csv, json" track export --format xml
 expect 2 "reason is missing" track forget last
 expect 2 "did you mean 'time'" track accept last --reason x --series tme
 expect 2 "above 0" track check r --threshold none
-expect 2 "not a run" track export r
+expect 0 "Formats of a run" track export --help
+expect 2 "is of a run: which" track export --format junit
+expect 3 "nothing-here" track export --format junit nothing-here
+expect 2 "did you mean 'junit'" track export --format junti nothing-here
 expect 3 "no history results/history.db yet" track list
 expect 3 "no history" track check nothing
 expect 3 "cannot open the run|No such file" track add nothing --branch main
@@ -153,6 +156,7 @@ grep -Eq ",nt-pool,irp-storm,1,4096,base,[0-9a-f]{16},0x0000000000001234,time,x,
 	fail "no line of the forgotten run"
 expect 0 '"samples": \[' track export --format json
 python3 -m json.tool out >/dev/null 2>&1 || ! command -v python3 >/dev/null || fail "export is no JSON"
+expect 0 "<testsuites" track export --format junit r1
 expect 0 "" track export --out history.csv --branch topic
 [ "$(wc -l <history.csv)" -gt 1 ] || fail "an empty history.csv"
 expect 1 "cannot write" track export --out /nowhere/history.csv
