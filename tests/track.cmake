@@ -1,5 +1,5 @@
 # The history: change points on simulated histories, verdicts, the store and its files, the command from outside.
-poolbench_test(unit_change_points LIBS poolbench_results LABELS track)
+poolbench_test(unit_change_points LIBS poolbench_results LABELS track TIMEOUT 300)
 
 # Runs of a history, made up.
 add_executable(track_sample track_sample.c)
