@@ -9,12 +9,12 @@
 #include "bench/track.h"
 #include "results/record_json.h"
 
-enum { KEY_REASON = 0x1000, KEY_UNDO, KEY_BACKEND, KEY_WORKLOAD, KEY_SERIES };
+enum { KEY_REASON = 0x1000, KEY_UNDO, KEY_MACHINE, KEY_BACKEND, KEY_WORKLOAD, KEY_SERIES };
 
 struct decide_arguments {
 	struct track_options track;
 	enum decision_kind kind;
-	const char *run;
+	const char *run, *machine;
 	struct history_decision decision;
 	bool undo;
 };
@@ -45,6 +45,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &arguments->track;
+		if (arguments->kind != DECISION_FORGET) /* that is of whole runs */
+			state->child_inputs[1] = decision;
 		return 0;
 	case KEY_REASON:
 		set_text(state, "reason", text, decision->reason, sizeof(decision->reason));
@@ -52,14 +54,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_UNDO:
 		arguments->undo = true;
 		return 0;
-	case KEY_BACKEND:
-		set_text(state, "backend", text, decision->backend, sizeof(decision->backend));
-		return 0;
-	case KEY_WORKLOAD:
-		set_text(state, "workload", text, decision->workload, sizeof(decision->workload));
-		return 0;
-	case KEY_SERIES:
-		set_measure(state, text, decision);
+	case KEY_MACHINE:
+		arguments->machine = text;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->run)
@@ -79,27 +75,43 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	}
 }
 
-#define CELL_OPTIONS \
-	{ \
-		"backend", \
-		KEY_BACKEND, \
-		"NAME", \
-		0, \
-		"Only of this backend, as `track list cells` names it", \
-		0 \
-	}, \
-		{ "workload", KEY_WORKLOAD, "NAME", 0, "Only of this workload", 0 }, \
-	{ \
-		"series", KEY_SERIES, "NAME", 0, "Only of this series: time, footprint, ...", 0 \
-	}
-#define SHARED_OPTIONS \
-	{ "reason", KEY_REASON, "TEXT", 0, "Why; is stored, and shown with the history", 0 }, \
-	{ \
-		"undo", KEY_UNDO, NULL, 0, "Take it back; it stays in the list of decisions", 0 \
-	}
+static const struct argp_option options[] = {
+	{ "reason", KEY_REASON, "TEXT", 0, "Why; is stored, and shown with the history", 0 },
+	{ "undo", KEY_UNDO, NULL, 0, "Take it back; it stays in the list of decisions", 0 },
+	{ "machine", KEY_MACHINE, "START", 0,
+	  "Whose last run 'last' is (this machine's, or the only one's)", 0 },
+	{ 0 },
+};
 
-static const struct argp_option cell_options[] = { SHARED_OPTIONS, CELL_OPTIONS, { 0 } };
-static const struct argp_option run_options[] = { SHARED_OPTIONS, { 0 } };
+/* ---- which cells ---- */
+
+static error_t parse_cells(int key, char *text, struct argp_state *state)
+{
+	struct history_decision *decision = state->input;
+
+	switch (key) {
+	case KEY_BACKEND:
+		set_text(state, "backend", text, decision->backend, sizeof(decision->backend));
+		return 0;
+	case KEY_WORKLOAD:
+		set_text(state, "workload", text, decision->workload, sizeof(decision->workload));
+		return 0;
+	case KEY_SERIES:
+		set_measure(state, text, decision);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option cell_options[] = {
+	{ "backend", KEY_BACKEND, "NAME", 0, "Only of this backend, as `track list cells` names it",
+	  0 },
+	{ "workload", KEY_WORKLOAD, "NAME", 0, "Only of this workload", 0 },
+	{ "series", KEY_SERIES, "NAME", 0, "Only of this series: time, footprint, ...", 0 },
+	{ 0 },
+};
+static const struct argp cell_argp = { .options = cell_options, .parser = parse_cells };
 
 /* ---- what is decided about must be there ---- */
 
@@ -139,13 +151,18 @@ static int check_cells(struct store *store, const struct history_decision *decis
 static int decide(struct decide_arguments *arguments, size_t *count, char *why, size_t why_bytes)
 {
 	struct history_decision *decision = &arguments->decision;
+	struct history_machine machine = { .runs = 0 };
 	struct history_run run;
 	struct store *store;
 	int error = track_open(&arguments->track, false, &store, why, why_bytes);
 
 	if (error)
 		return error;
-	error = store_find_run(store, arguments->run, &run, why, why_bytes);
+	if (!strcmp(arguments->run, "last"))
+		error = track_choose_machine(store, arguments->machine, &machine, why, why_bytes);
+	if (!error)
+		error = store_find_run(store, arguments->run, machine.fingerprint, &run, why,
+				       why_bytes);
 	if (!error) {
 		snprintf(decision->run, sizeof(decision->run), "%s", run.id);
 		decision->withdrawn = NAN;
@@ -186,9 +203,13 @@ static int say(const struct decide_arguments *arguments, size_t count)
 }
 
 static int decide_main(int argc, char **argv, enum decision_kind kind, const char *command,
-		       const struct argp_option *options, const char *doc)
+		       const char *doc)
 {
-	const struct argp_child children[] = { { &track_argp, 0, NULL, 0 }, { 0 } };
+	const struct argp_child children[] = {
+		{ &track_argp, 0, NULL, 0 },
+		{ kind == DECISION_FORGET ? NULL : &cell_argp, 0, NULL, 0 },
+		{ 0 },
+	};
 	const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
@@ -211,7 +232,7 @@ static int decide_main(int argc, char **argv, enum decision_kind kind, const cha
 int track_accept(int argc, char **argv)
 {
 	return decide_main(
-		argc, argv, DECISION_ACCEPT, "track accept", cell_options,
+		argc, argv, DECISION_ACCEPT, "track accept",
 		"Accepts a change: from RUN on, the baseline starts anew; what was before is "
 		"kept and no longer compared with. Takes a pin of the same cells away.\v"
 		"Examples:\n"
@@ -224,7 +245,7 @@ int track_accept(int argc, char **argv)
 int track_pin(int argc, char **argv)
 {
 	return decide_main(
-		argc, argv, DECISION_PIN, "track pin", cell_options,
+		argc, argv, DECISION_PIN, "track pin",
 		"Makes one run the baseline, whatever came after it and on whatever branch: a "
 		"release, say. `track check` then compares the repetitions of two runs, as "
 		"`poolbench compare` does.\v"
@@ -236,7 +257,7 @@ int track_pin(int argc, char **argv)
 int track_forget(int argc, char **argv)
 {
 	return decide_main(
-		argc, argv, DECISION_FORGET, "track forget", run_options,
+		argc, argv, DECISION_FORGET, "track forget",
 		"Leaves a bad run out of every comparison. It is kept, shown as forgotten, and "
 		"comes back with --undo.\v"
 		"Examples:\n"

@@ -76,6 +76,22 @@ bool store_read_real(const struct store_value *field, double *value)
 	return true;
 }
 
+void *store_grow(void *array, size_t count, size_t *room, size_t element)
+{
+	void *larger = array;
+
+	if (count == *room) {
+		const size_t wanted = *room ? 2 * *room : 64;
+
+		larger = reallocarray(array, wanted, element);
+		if (!larger)
+			return NULL;
+		*room = wanted;
+	}
+	memset((char *)larger + count * element, 0, element);
+	return larger;
+}
+
 /* ---- transactions ---- */
 
 int store_query(struct store *store, const char *sql, const struct store_value *parameters,

@@ -56,9 +56,12 @@ struct history_filter {
 int store_read(struct store *store, const struct history_filter *filter, struct history *history,
 	       char *why, size_t why_bytes);
 
-/* The run that a person means: its id, the start of it, or the start of its commit (7 characters or more), or "last". */
-int store_find_run(struct store *store, const char *name, struct history_run *run, char *why,
-		   size_t why_bytes);
+/*
+ * The run that a person means: its id, the start of it, or the start of its commit (7 characters or more); or "last", of
+ * `machine` alone, because a team's newest run may be another machine's.
+ */
+int store_find_run(struct store *store, const char *name, const char *machine,
+		   struct history_run *run, char *why, size_t why_bytes);
 
 struct history_machine {
 	char fingerprint[FINGERPRINT_BYTES], text[256];

@@ -23,6 +23,9 @@ int store_transaction(struct store *store, bool write,
 				  const struct store_message *why),
 		      void *argument, const struct store_message *why);
 
+/* `array` with room for one element more, which is zeroed; NULL when memory ran out, and `array` is as it was. */
+void *store_grow(void *array, size_t count, size_t *room, size_t element);
+
 /* -EBADMSG: a row that poolbench never wrote. */
 int store_strange(const struct store_message *why, const char *what);
 

@@ -20,23 +20,6 @@ struct reading {
 	const char *strange;
 };
 
-/* Room for one element more, zeroed; NULL when memory ran out. */
-static void *grow(void *array, size_t count, size_t *room, size_t element)
-{
-	void *larger = array;
-
-	if (count == *room) {
-		const size_t wanted = *room ? 2 * *room : 64;
-
-		larger = reallocarray(array, wanted, element);
-		if (!larger)
-			return NULL;
-		*room = wanted;
-	}
-	memset((char *)larger + count * element, 0, element);
-	return larger;
-}
-
 static int word_find(const char *const *words, const char *word)
 {
 	for (int i = 0; words[i]; i++)
@@ -83,8 +66,8 @@ static int note_run(const struct store_value *fields, unsigned count, void *argu
 {
 	struct reading *reading = argument;
 	struct history *history = reading->history;
-	struct history_run *runs = grow(history->runs, history->run_count, &reading->run_room,
-					sizeof(*runs));
+	struct history_run *runs = store_grow(history->runs, history->run_count, &reading->run_room,
+					      sizeof(*runs));
 
 	(void)count;
 	if (!runs)
@@ -148,8 +131,8 @@ static int note_series(const struct store_value *fields, unsigned count, void *a
 {
 	struct reading *reading = argument;
 	struct history *history = reading->history;
-	struct history_series *all = grow(history->series, history->series_count,
-					  &reading->series_room, sizeof(*all));
+	struct history_series *all = store_grow(history->series, history->series_count,
+						&reading->series_room, sizeof(*all));
 	struct history_series *series;
 	int64_t threads, page_size;
 	char measure[40];
@@ -244,8 +227,8 @@ static int note_point(const struct store_value *fields, unsigned count, void *ar
 {
 	struct reading *reading = argument;
 	struct history *history = reading->history;
-	struct history_point *points = grow(history->points, history->point_count,
-					    &reading->point_room, sizeof(*points));
+	struct history_point *points = store_grow(history->points, history->point_count,
+						  &reading->point_room, sizeof(*points));
 	struct history_point *point;
 	int64_t series, n;
 	double started;
@@ -389,8 +372,8 @@ static int note_decision(const struct store_value *fields, unsigned count, void 
 {
 	struct reading *reading = argument;
 	struct history *history = reading->history;
-	struct history_decision *all = grow(history->decisions, history->decision_count,
-					    &reading->decision_room, sizeof(*all));
+	struct history_decision *all = store_grow(history->decisions, history->decision_count,
+						  &reading->decision_room, sizeof(*all));
 	struct history_decision *decision;
 	char kind[20];
 	int found;
@@ -471,98 +454,5 @@ int store_read(struct store *store, const struct history_filter *filter, struct 
 	}
 	mark_forgotten(&read);
 	*history = read;
-	return 0;
-}
-
-/* ---- one run; machines ---- */
-
-static bool starts_with(const char *text, const char *start)
-{
-	return !strncmp(text, start, strlen(start));
-}
-
-int store_find_run(struct store *store, const char *name, struct history_run *run, char *why,
-		   size_t why_bytes)
-{
-	const struct history_filter all = { .last = 0 };
-	const struct store_message message = { why, why_bytes };
-	struct history history;
-	size_t matches = 0, match = 0;
-	int error = store_read(store, &all, &history, why, why_bytes);
-
-	if (error)
-		return error;
-	for (size_t i = 0; i < history.run_count; i++) {
-		const struct history_run *candidate = &history.runs[i];
-		const bool last = !strcmp(name, "last") && i + 1 == history.run_count;
-
-		if (last || (*name && starts_with(candidate->id, name)) ||
-		    (strlen(name) >= 7 && starts_with(candidate->commit, name))) {
-			matches++;
-			match = i;
-		}
-	}
-	if (matches == 1)
-		*run = history.runs[match];
-	else if (matches)
-		error = store_fail(
-			&message, -EINVAL,
-			"'%s' may be any of %zu runs: give more of its id (`poolbench track "
-			"list`)",
-			name, matches);
-	else
-		error = store_fail(&message, -EINVAL,
-				   "the history has no run '%s': an id, its start, the start of a "
-				   "commit, or 'last' is wanted (`poolbench track list`)",
-				   name);
-	history_release(&history);
-	return error;
-}
-
-struct machines {
-	struct history_machine *list;
-	size_t count, room;
-};
-
-static int note_machine(const struct store_value *fields, unsigned count, void *argument)
-{
-	struct machines *machines = argument;
-	struct history_machine *list = grow(machines->list, machines->count, &machines->room,
-					    sizeof(*list));
-
-	(void)count;
-	if (!list)
-		return -ENOMEM;
-	machines->list = list;
-	list += machines->count;
-	if (!store_read_text(&fields[0], list->fingerprint, sizeof(list->fingerprint), false) ||
-	    !store_read_text(&fields[1], list->text, sizeof(list->text), false) ||
-	    !store_read_integer(&fields[2], 0, INT64_MAX, &list->runs))
-		return -EBADMSG;
-	machines->count++;
-	return 0;
-}
-
-int store_machines(struct store *store, struct history_machine **machines, size_t *count, char *why,
-		   size_t why_bytes)
-{
-	const struct store_message message = { why, why_bytes };
-	struct machines found = { NULL, 0, 0 };
-	int error;
-
-	why[0] = '\0';
-	error = store_query(
-		store,
-		"SELECT m.fingerprint, m.description, (SELECT count(*) FROM track_run r WHERE "
-		"r.machine = m.fingerprint) FROM track_machine m ORDER BY m.fingerprint",
-		NULL, 0, note_machine, &found, &message);
-	if (error == -EBADMSG && !why[0])
-		store_strange(&message, "row in track_machine");
-	if (error) {
-		free(found.list);
-		return error;
-	}
-	*machines = found.list;
-	*count = found.count;
 	return 0;
 }

@@ -119,6 +119,9 @@ expect 0 "added" track add foreign --branch main
 expect 0 "ffeeddccbbaa9988 +1 runs" track list machines
 expect 0 "against 30 runs" track check new --gate time
 expect 2 "which machine" track list series
+expect 2 "which machine" track forget last --reason x
+expect 0 "forgotten.*-[0-9a-f]{8}" track forget last --machine ffee --reason x
+expect 0 "taken back: 1" track forget --undo last --machine ffee --reason x
 expect 0 "1 runs" track list series --machine ffee
 "$sample" traced seed=1 day=32 trace=0x99
 expect 4 "UNKNOWN: the history has this cell only on another trace" track check traced
@@ -193,7 +196,7 @@ as_nobody=()
 mkdir locked && cp results/history.db locked/ && chmod 444 locked/history.db && chmod 555 locked && chmod 755 .
 if "${as_nobody[@]}" test -r locked/history.db; then
 	expect 0 "records" "${as_nobody[@]}" "$poolbench" track list --store locked/history.db
-	expect 1 "read-only" "${as_nobody[@]}" "$poolbench" track forget last --reason x --store locked/history.db
+	expect 1 "read-only" "${as_nobody[@]}" "$poolbench" track forget "$run8" --reason x --store locked/history.db
 	chmod 755 . && expect 1 "you may write to" "${as_nobody[@]}" "$poolbench" track add r1 --branch main \
 		--store locked/new.db
 fi

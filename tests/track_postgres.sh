@@ -77,9 +77,9 @@ expect 0 "00000000000000a1 +6 runs" track list machines
 expect 0 "^time +nt-pool" track list series --machine 00000000000000a1
 expect 1 "time +1\.[23].*REGRESSION" track check r12 --branch main --gate time
 expect 1 "against 5 runs of branch main on machine 00000000000000a0" track check r12 --branch main --gate time
-expect 0 "forgotten" track forget last --reason "it's \"bad\"; DROP TABLE track_run; --"
+expect 0 "forgotten" track forget even0012 --reason "it's \"bad\"; DROP TABLE track_run; --"
 expect 0 "DROP TABLE" track list decisions
-expect 0 "taken back: 1" track forget --undo last --reason good
+expect 0 "taken back: 1" track forget --undo even0012 --reason good
 expect 0 "accepted" track accept even0010 --series time --reason wanted
 expect 0 "pinned" track pin odd0003 --reason "release"
 expect 0 "pinned run" track check r11 --branch main

@@ -232,14 +232,14 @@ static void decisions_are_kept_and_taken_back(void **state)
 	size_t count;
 
 	(void)state;
-	assert_int_equal(store_find_run(store, "1234569", &run, why, sizeof(why)), 0);
+	assert_int_equal(store_find_run(store, "1234569", NULL, &run, why, sizeof(why)), 0);
 	assert_string_equal(run.id, entries[2].run.id);
-	assert_int_equal(store_find_run(store, "last", &run, why, sizeof(why)), 0);
+	assert_int_equal(store_find_run(store, "last", NULL, &run, why, sizeof(why)), 0);
 	assert_string_equal(run.id, entries[RUNS - 1].run.id);
-	assert_int_equal(store_find_run(store, "2026", &run, why, sizeof(why)), -EINVAL);
+	assert_int_equal(store_find_run(store, "2026", NULL, &run, why, sizeof(why)), -EINVAL);
 	assert_non_null(strstr(why, "any of 8"));
-	assert_int_equal(store_find_run(store, "", &run, why, sizeof(why)), -EINVAL);
-	assert_int_equal(store_find_run(store, "xyz", &run, why, sizeof(why)), -EINVAL);
+	assert_int_equal(store_find_run(store, "", NULL, &run, why, sizeof(why)), -EINVAL);
+	assert_int_equal(store_find_run(store, "xyz", NULL, &run, why, sizeof(why)), -EINVAL);
 	strcpy(decision.run, entries[2].run.id);
 	assert_int_equal(store_decide(store, &decision, why, sizeof(why)), 0);
 	history = read_all(store, &(struct history_filter){ .last = 0 });
