@@ -14,7 +14,7 @@ struct markup {
 
 static int is_void(const char *name)
 {
-	static const char *const names[] = { "img", "meta", "br", "hr", "link", "input" };
+	static const char *const names[] = { "img", "meta", "br", "wbr", "hr", "link", "input" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)

@@ -136,7 +136,7 @@ expect 0 "^Use 64K" "$poolbench" tune --resume killed --no-plots
 lines=$(wc -l <killed/records.jsonl)
 expect 0 ", 0 processes in" "$poolbench" tune --resume killed --no-plots
 [ "$lines" -eq "$(wc -l <killed/records.jsonl)" ] || fail "a process was measured twice"
-expect 2 "no tuning" "$poolbench" tune --resume again
+expect 2 "not made by this command" "$poolbench" tune --resume again
 expect 2 "option" "$poolbench" run --resume killed
 
 # ---- the page ----
