@@ -84,8 +84,8 @@ static bool list_remove(struct nt_descriptor *descriptor, struct nt_header *head
 		return false;
 	nt_links_remove(links);
 	head = &descriptor->lists[header->block_size];
-	if (head->next == head)
-		descriptor->occupied[header->block_size / 64] &= ~(1ull << header->block_size % 64);
+	descriptor->occupied[header->block_size / 64] &= ~((uint64_t)(head->next == head)
+							  << header->block_size % 64);
 	return true;
 }
 
@@ -103,13 +103,10 @@ static unsigned list_find(const struct nt_descriptor *descriptor, unsigned units
 	return word * 64 + (unsigned)__builtin_ctzll(bits);
 }
 
-/* Tells the block behind `header` the size of what is now in front of it. */
+/* Tells the block behind `header`, whose size is `units`, what is now in front of it. */
 static void next_update(struct nt_header *header, unsigned units)
 {
-	struct nt_header *next = nt_header_after(header, units);
-
-	if (!nt_page_aligned(next))
-		next->previous_size = (uint8_t)units;
+	*nt_size_witness(header, units) = (uint8_t)units;
 }
 
 static void header_init(struct nt_header *header, const struct nt_descriptor *descriptor,
@@ -131,25 +128,21 @@ static void header_init(struct nt_header *header, const struct nt_descriptor *de
 static struct nt_header *block_split(struct nt_descriptor *descriptor, struct nt_header *header,
 				     unsigned size, unsigned units)
 {
-	struct nt_header *rest = header, *block = header;
-	unsigned left = size - units;
+	bool at_front = nt_page_aligned(header);
+	size_t first = nt_chosen(at_front ? units : size - units), second = size - first;
+	struct nt_header *behind = nt_header_after(header, (unsigned)first);
 
-	if (!left)
+	if (size == units)
 		return header;
 	descriptor->splits++;
-	if (nt_page_aligned(header)) {
-		rest = nt_header_after(header, units);
-		header->block_size = (uint8_t)units;
-		header_init(rest, descriptor, units, left);
-		next_update(rest, left);
-	} else {
-		block = nt_header_after(header, left);
-		header->block_size = (uint8_t)left;
-		header_init(block, descriptor, left, units);
-		next_update(block, units);
-	}
-	list_insert(descriptor, rest, true);
-	return block;
+	header->block_size = (uint8_t)first;
+	header_init(behind, descriptor, (unsigned)first, (unsigned)second);
+	next_update(behind, (unsigned)second);
+	/* Again an address: which of the two it is cannot be guessed. */
+	first *= NT_UNIT_BYTES;
+	list_insert(descriptor,
+		    (struct nt_header *)((uintptr_t)header + nt_chosen(at_front ? first : 0)), true);
+	return (struct nt_header *)((uintptr_t)header + nt_chosen(at_front ? 0 : first));
 }
 
 static void *block_hand_out(struct nt_descriptor *descriptor, struct nt_header *header,

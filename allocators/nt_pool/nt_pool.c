@@ -198,21 +198,6 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 			"the next block's header disagrees about the size: an overrun");
 }
 
-/*
- * Where a block's size is written once more: in the header behind it, or for a page's last block, which has none, in
- * its own. An address is chosen rather than a way to go: which blocks end a page cannot be guessed.
- */
-static inline const uint8_t *size_witness(const struct nt_header *header, unsigned units)
-{
-	size_t offset = (size_t)units * NT_UNIT_BYTES;
-
-	offset = nt_page_aligned((const char *)header + offset)
-			 ? offsetof(struct nt_header, block_size)
-			 : offset + offsetof(struct nt_header, previous_size);
-	__asm__("" : "+r"(offset)); /* or compilers make two ways of it */
-	return (const uint8_t *)header + offset;
-}
-
 static void nt_free(struct pool *pool, void *block, uint32_t tag)
 {
 	struct nt_processor *processor = current;
@@ -227,7 +212,7 @@ static void nt_free(struct pool *pool, void *block, uint32_t tag)
 	type = nt_state(header) - nt_busy_state(POOL_NONPAGED);
 	units = header->block_size;
 	if (UNLIKELY(type >= POOL_TYPES || header->tag != tag ||
-		     *size_witness(header, units) != units || units < 2)) {
+		     *nt_size_witness(header, units) != units || units < 2)) {
 		free_refuse(pool, header, tag);
 		return;
 	}

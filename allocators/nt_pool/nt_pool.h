@@ -256,6 +256,28 @@ static inline unsigned nt_units(size_t bytes)
 	return (unsigned)((bytes + NT_HEADER_BYTES + NT_UNIT_BYTES - 1) / NT_UNIT_BYTES);
 }
 
+/* The compiler is to choose a value, not a way to go, where that cannot be guessed. */
+static inline size_t nt_chosen(size_t value)
+{
+	__asm__("" : "+r"(value));
+	return value;
+}
+
+/*
+ * Where the size of a block of `units` is written once more: in the header behind it, or for a page's last block,
+ * which has none, in its own. Which blocks end a page cannot be guessed, and a wrong guess would cost more than all
+ * else that a free does; so there is nothing to guess.
+ */
+static inline uint8_t *nt_size_witness(struct nt_header *header, unsigned units)
+{
+	size_t offset = (size_t)units * NT_UNIT_BYTES;
+
+	offset = nt_page_aligned((char *)header + offset)
+			 ? offsetof(struct nt_header, block_size)
+			 : offset + offsetof(struct nt_header, previous_size);
+	return (uint8_t *)header + nt_chosen(offset);
+}
+
 /* ---- lists ---- */
 
 static inline void nt_links_init(struct nt_links *links)
