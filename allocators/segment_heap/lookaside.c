@@ -33,6 +33,20 @@ void lookaside_init(const struct pool *pool, struct sh_lookasides *lookasides,
 		lookasides->lists[i].depth = most < SH_DEPTH_MIN ? most : SH_DEPTH_MIN;
 }
 
+void lookaside_tables_init(struct sh_processor *processor)
+{
+	for (unsigned bucket = SH_LOOKASIDE_FIRST; bucket < SH_SMALL_BUCKETS; bucket++) {
+		size_t bytes = sh_bucket_bytes(bucket);
+		uint8_t list = (uint8_t)(bucket - SH_LOOKASIDE_FIRST + 1);
+
+		processor->list_of_chunk[(bytes + VS_SMALL_BYTES) / SH_UNIT_BYTES] = list;
+	}
+	for (size_t bytes = SH_LOOKASIDE_MIN + SH_UNIT_BYTES; bytes <= SH_LOOKASIDE_MAX;
+	     bytes += SH_UNIT_BYTES)
+		processor->list_of_request[bytes / SH_UNIT_BYTES] =
+			(uint8_t)(sh_bucket(bytes) - SH_LOOKASIDE_FIRST + 1);
+}
+
 static void list_lock(struct sh_lookasides *lookasides, unsigned index)
 {
 	if (lookasides->list_locks)

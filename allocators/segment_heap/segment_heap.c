@@ -215,18 +215,31 @@ static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_t
 	return block;
 }
 
+/* A processor's list that is empty, or due to report. */
+static __attribute__((noinline)) void *alloc_list_slow(struct pool *pool, enum pool_type type,
+						       size_t bytes, uint32_t tag)
+{
+	void *block = processor_pop(current, type, sh_bucket(bytes), tag);
+
+	return block ? block : alloc_slow(pool, type, bytes, tag);
+}
+
 static __attribute__((noinline)) void *alloc_lookaside(struct pool *pool, enum pool_type type,
 						       size_t bytes, uint32_t tag)
 {
 	struct sh_processor *processor = current;
+	struct sh_lookaside *list;
+	unsigned number;
 
-	if (__builtin_expect(bytes <= processor->lookaside_max && bytes > SH_LOOKASIDE_MIN, 1)) {
-		void *block = processor_pop(processor, type, sh_bucket(bytes), tag);
-
-		if (__builtin_expect(block != NULL, 1))
-			return block;
-	}
-	return alloc_slow(pool, type, bytes, tag);
+	if (__builtin_expect(bytes > SH_LOOKASIDE_MAX, 0))
+		return alloc_slow(pool, type, bytes, tag);
+	number = processor->list_of_request[(bytes + SH_UNIT_BYTES - 1) / SH_UNIT_BYTES];
+	if (__builtin_expect(!number, 0))
+		return alloc_slow(pool, type, bytes, tag);
+	list = &processor->lookasides[type].lists[number - 1];
+	if (__builtin_expect(!list->head || (list->allocates + 1) % SH_REBALANCE_STEP == 0, 0))
+		return alloc_list_slow(pool, type, bytes, tag);
+	return lookaside_pop(list, type, tag);
 }
 
 /* Only the LFH is inline: what it calls, it calls last, and so it needs no stack. */
@@ -355,24 +368,33 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 
 static __attribute__((noinline)) void free_vs(struct pool *pool, struct sh_header *header)
 {
-	struct sh_processor *processor = sh_current(pool);
 	enum pool_type type = (enum pool_type)(header->kind & 1);
 	struct sh_heap *heap = &pool->heaps[type];
 	size_t bytes = (size_t)header->index * SH_UNIT_BYTES - VS_SMALL_BYTES;
 
-	if (bytes > SH_LOOKASIDE_MIN && bytes <= sh_bucket_bytes(SH_SMALL_BUCKETS - 1)) {
+	if (pool->options.lookaside == SH_LOOKASIDE_SHARED && has_lookaside(bytes)) {
 		unsigned bucket = sh_bucket(bytes);
 
-		if (pool->options.lookaside == SH_LOOKASIDE_PROCESSOR && processor &&
-		    bytes == sh_bucket_bytes(bucket) &&
-		    lookaside_push(lookaside_list(&processor->lookasides[type], bucket), header,
-				   type))
-			return;
-		if (pool->options.lookaside == SH_LOOKASIDE_SHARED &&
-		    bytes == sh_bucket_bytes(bucket) && lookaside_push_shared(heap, bucket, header))
+		if (bytes == sh_bucket_bytes(bucket) && lookaside_push_shared(heap, bucket, header))
 			return;
 	}
 	vs_free_small(heap, header);
+}
+
+/* To the processor's list for the chunk's size. Calls nothing but in tail position. */
+static inline void free_kept(struct pool *pool, struct sh_header *header)
+{
+	struct sh_processor *processor = current;
+	enum pool_type type = (enum pool_type)(header->kind & 1);
+	unsigned units = header->index, number;
+
+	if (__builtin_expect(processor->pool == pool && units <= SH_CHUNK_UNITS_MAX, 1)) {
+		number = processor->list_of_chunk[units];
+		if (__builtin_expect(number != 0, 1) &&
+		    lookaside_push(&processor->lookasides[type].lists[number - 1], header, type))
+			return;
+	}
+	free_vs(pool, header);
 }
 
 /* A bitmap's owner frees a block of its own: no lock, nothing interlocked. */
@@ -390,7 +412,11 @@ static inline void free_own(struct pool *pool, struct lfh_subsegment *subsegment
 	subsegment->available |= 1u << word;
 	subsegment->free_count++;
 	header->kind = SH_FREE;
-	if (__builtin_expect(subsegment->state != LFH_ACTIVE, 0))
+	/* One branch that is nearly never taken, of three conditions. */
+	if (__builtin_expect((subsegment->state == LFH_FULL) |
+				     ((subsegment->state == LFH_PARTIAL) &
+				      (subsegment->free_count == subsegment->block_count)),
+			     0))
 		lfh_settle(subsegment);
 }
 
@@ -427,7 +453,7 @@ static void sh_free(struct pool *pool, void *block, uint32_t tag)
 	else if (__builtin_expect(kind == SH_LFH, 1))
 		free_lfh(pool, header, tag);
 	else if (kind == SH_VS)
-		free_vs(pool, header);
+		free_kept(pool, header);
 	else
 		free_refuse(pool, header, tag);
 }
@@ -591,7 +617,7 @@ static void processor_init(struct pool *pool, struct sh_processor *processor, ui
 	processor->pool = pool;
 	processor->lfh_bytes = options->lfh ? options->lfh_max : 0;
 	if (options->lookaside == SH_LOOKASIDE_PROCESSOR)
-		processor->lookaside_max = SH_LOOKASIDE_MAX;
+		lookaside_tables_init(processor);
 	for (unsigned i = 0; i < SH_RANDOMS; i++)
 		processor->random[i] = options->random ? random_next(random) & 63 : 0;
 	for (unsigned type = 0; type < POOL_TYPES; type++) {

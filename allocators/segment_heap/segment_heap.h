@@ -27,6 +27,8 @@
 #define SH_LINE        64
 #define SH_UNIT_BYTES  16u
 #define SH_PAGE_UNITS  (POOL_OS_PAGE / SH_UNIT_BYTES)
+/* The largest chunk of a block that shares a page with its pool header. */
+#define SH_CHUNK_UNITS_MAX (SH_PAGE_UNITS + 1)
 #define SH_MIB_SHIFT   20
 #define SH_RANDOMS     256u
 
@@ -390,11 +392,16 @@ struct sh_heap {
 struct sh_processor {
 	alignas(2 * SH_LINE) struct pool *pool;
 	size_t lfh_bytes;     /* largest request that looks for a slot; 0: LFH off */
-	size_t lookaside_max; /* largest request of the processor's lookaside lists; 0: none */
 	uint64_t cookie;
 	struct lfh_slot *slots[POOL_TYPES]; /* by bucket */
 	uint64_t remote_frees;
 	uint8_t cursor; /* in random[] */
+	/*
+	 * Which list serves a request, by its units of 16 bytes, and keeps a chunk, by the units of that: 1 +
+	 * index in lookasides.lists; 0: none. Tables, since sizes come in no order that a branch could guess.
+	 */
+	alignas(SH_LINE) uint8_t list_of_request[SH_PAGE_UNITS];
+	uint8_t list_of_chunk[SH_CHUNK_UNITS_MAX + 1];
 	alignas(SH_LINE) uint8_t random[SH_RANDOMS]; /* 0 .. 63 */
 	struct sh_lookasides lookasides[POOL_TYPES];
 };
@@ -607,6 +614,9 @@ void lookaside_step(struct sh_heap *heap, struct sh_lookasides *lookasides);
 bool lookaside_flush(struct sh_heap *heap, struct sh_lookasides *lookasides);
 void *lookaside_pop_shared(struct sh_heap *heap, unsigned bucket, uint32_t tag);
 bool lookaside_push_shared(struct sh_heap *heap, unsigned bucket, struct sh_header *header);
+
+/* Processors' lists: which serves whom. */
+void lookaside_tables_init(struct sh_processor *processor);
 
 static inline struct sh_lookaside *lookaside_list(struct sh_lookasides *lookasides, unsigned bucket)
 {
