@@ -118,7 +118,7 @@ void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_pro
 static void bitmap_fill(struct lfh_subsegment *subsegment, unsigned blocks)
 {
 	uintptr_t head = (uintptr_t)subsegment;
-	uintptr_t head_end = head + sizeof(*subsegment) + subsegment->words * sizeof(uint64_t);
+	uintptr_t head_end = head + LFH_HEAD_BYTES(subsegment->words);
 
 	for (unsigned index = 0; index < blocks; index++) {
 		uintptr_t block = (uintptr_t)lfh_header_at(subsegment, index);
@@ -144,7 +144,7 @@ static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_sl
 	if (!range)
 		return NULL;
 	subsegment = lfh_head_of((uintptr_t)range);
-	memset(subsegment, 0, sizeof(*subsegment) + LFH_WORDS_MAX * sizeof(uint64_t));
+	memset(subsegment, 0, LFH_HEAD_BYTES(LFH_WORDS_MAX));
 	subsegment->signature = lfh_signature(pool, subsegment);
 	subsegment->owner = slot->owner;
 	subsegment->slot = slot;

@@ -274,19 +274,23 @@ struct lfh_layout {
 };
 
 /*
- * In the first page of a subsegment, in the place of some of its blocks, whose bits are never set.
+ * In the first page of a subsegment, in the place of some of its blocks, whose bits are never set. Whoever frees a
+ * block of another processor reads the first line, which therefore does not change; the owner writes the rest.
  */
 struct lfh_subsegment {
 	uint64_t signature;
 	struct sh_processor *owner; /* of slot: NULL if shared */
 	struct lfh_slot *slot;
 	struct lfh_layout layout;
-	uint32_t available; /* bit n: bits[n] is not zero */
-	uint16_t block_count, free_count;
-	uint8_t words, pages, state, reserved[5];
+	uint16_t block_count;
+	uint8_t words, pages;
+	alignas(SH_LINE) uint32_t available; /* bit n: bits[n] is not zero */
+	uint16_t free_count;
+	uint8_t state;
 	struct sh_links links; /* LFH_PARTIAL: in slot->partial */
-	alignas(SH_LINE) uint64_t bits[]; /* 1: free and not claimed; 64 blocks a word */
+	uint64_t bits[]; /* 1: free and not claimed; 64 blocks a word */
 };
+#define LFH_HEAD_BYTES(words) (offsetof(struct lfh_subsegment, bits) + (words) * sizeof(uint64_t))
 
 /* Where one processor (or all, if shared) allocates blocks of one bucket and type. */
 struct lfh_slot {
