@@ -189,18 +189,18 @@ static int check_list(struct audit *audit, unsigned list)
 {
 	const struct tlsf_heap *heap = audit->heap;
 	const unsigned row = list >> heap->sli, column = list & ((1u << heap->sli) - 1);
-	const struct tlsf_block *previous = &heap->none;
+	struct tlsf_block *const *link = &heap->lists[list];
 
 	if (!(heap->second_level[row] >> column & 1) != (heap->lists[list] == &heap->none))
 		return audit_fail(audit, "list %u: its bit is wrong", list);
 	for (const struct tlsf_block *block = heap->lists[list]; block != &heap->none;
-	     previous = block, block = block->next) {
+	     link = &block->next, block = block->next) {
 		const size_t word = tlsf_word(block);
 
 		if (!(word & TLSF_FREE) || tlsf_list_of(heap->sli, word & TLSF_SIZE_MASK) != list)
 			return audit_fail(audit, "%p: does not belong in list %u",
 					  (const void *)block, list);
-		if (block->previous != previous)
+		if (block->link != link)
 			return audit_fail(audit, "%p: its list's links disagree",
 					  (const void *)block);
 		audit->listed++;

@@ -52,7 +52,7 @@
 
 #include "allocators/backends.h"
 #include "allocators/options.h"
-#include "tlsf.h"
+#include "fit.h"
 
 static const struct option_def tlsf_option_table[] = {
 	OPTION_UINT(struct tlsf_options, sli, "5", 2, TLSF_SLI_MAX, "bits",
@@ -65,8 +65,6 @@ static const struct option_def tlsf_option_table[] = {
 		    "a TLSF for each processor, without a lock; off: one a pool type, with one"),
 	OPTION_END,
 };
-
-#define UNLIKELY(condition) __builtin_expect(condition, 0)
 
 /* 0 with one heap a pool type. A thread that has not entered owns nothing, and must not be here. */
 static _Thread_local unsigned thread_processor;
@@ -82,21 +80,24 @@ static void *tlsf_alloc(struct pool *pool, enum pool_type type, size_t bytes, ui
 {
 	struct tlsf_heap *heap = heap_of_thread(pool, type);
 	struct tlsf_block *block;
+	bool is_own;
 	size_t size;
 
 	(void)tag;
 	if (UNLIKELY(bytes > TLSF_BYTES_MAX))
 		return NULL;
 	size = tlsf_size_for(bytes);
-	if (pool->options.processors) {
-		if (UNLIKELY(tlsf_remote_waits(heap)))
-			tlsf_remote_drain(heap, TLSF_DRAIN_MAX);
-		block = tlsf_heap_take(heap, size);
-	} else {
+	is_own = pool->options.processors;
+	if (!is_own)
 		spinlock_acquire(&heap->lock);
+	else if (UNLIKELY(tlsf_remote_waits(heap)))
+		tlsf_remote_drain(heap, TLSF_DRAIN_MAX);
+	if (LIKELY(heap->sli == TLSF_SLI_USUAL))
+		block = heap_take(heap, TLSF_SLI_USUAL, size);
+	else
 		block = tlsf_heap_take(heap, size);
+	if (!is_own)
 		spinlock_release(&heap->lock);
-	}
 	if (UNLIKELY(!block)) {
 		block = tlsf_alloc_slow(pool, heap, size);
 		if (!block)
@@ -126,7 +127,7 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const void 
 }
 
 /* Under the heap's lock: whether the block is in use, and the next one has it so. */
-static bool block_is_sound(const struct tlsf_block *block)
+static inline __attribute__((always_inline)) bool block_is_sound(const struct tlsf_block *block)
 {
 	const size_t word = tlsf_word(block);
 
@@ -162,24 +163,13 @@ static __attribute__((noinline)) void free_remote(struct pool *pool, struct tlsf
 	free_and_release(pool, heap, block);
 }
 
-static void free_own(struct pool *pool, struct tlsf_heap *heap, struct tlsf_block *block)
-{
-	struct tlsf_span *span;
-
-	if (UNLIKELY(!block_is_sound(block))) {
-		free_refuse(pool, tlsf_body(block), tlsf_word(block));
-		return;
-	}
-	span = tlsf_heap_give(heap, block);
-	if (UNLIKELY(span != NULL))
-		page_source_give(heap->source, span, span->bytes);
-}
-
 static void tlsf_free(struct pool *pool, void *body, uint32_t tag)
 {
 	struct tlsf_block *block = tlsf_block_of(body);
 	const size_t word = tlsf_word(block);
+	struct tlsf_span *span = NULL;
 	struct tlsf_heap *heap;
+	bool is_own, is_sound;
 
 	(void)tag;
 	if (UNLIKELY(word >> TLSF_HEAP_SHIFT >= pool->heap_count)) {
@@ -187,14 +177,24 @@ static void tlsf_free(struct pool *pool, void *body, uint32_t tag)
 		return;
 	}
 	heap = &pool->heaps[word >> TLSF_HEAP_SHIFT];
-	if (!pool->options.processors) {
+	is_own = pool->options.processors;
+	if (!is_own) {
 		spinlock_acquire(&heap->lock);
-		free_and_release(pool, heap, block);
-	} else if (heap->processor == thread_processor) {
-		free_own(pool, heap, block);
-	} else {
+	} else if (UNLIKELY(heap->processor != thread_processor)) {
 		free_remote(pool, heap, block);
+		return;
 	}
+	is_sound = block_is_sound(block);
+	if (UNLIKELY(!is_sound || heap->sli != TLSF_SLI_USUAL))
+		span = is_sound ? tlsf_heap_give(heap, block) : NULL;
+	else
+		span = heap_give(heap, TLSF_SLI_USUAL, block);
+	if (!is_own)
+		spinlock_release(&heap->lock);
+	if (UNLIKELY(!is_sound))
+		free_refuse(pool, body, word);
+	else if (UNLIKELY(span != NULL))
+		page_source_give(heap->source, span, span->bytes);
 }
 
 static size_t tlsf_block_bytes(struct pool *pool, const void *body)

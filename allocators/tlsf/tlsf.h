@@ -1,7 +1,8 @@
 /*
  * TLSF, inside: what its files share. The theory is at the top of tlsf.c.
  *
- *     heap.c     the algorithm: mapping, lists, splitting, coalescing; knows no lock, calls nobody
+ *     fit.h      the algorithm: lists, splitting, coalescing; knows no lock, calls nobody
+ *     heap.c     a heap's setting up, its spans
  *     tlsf.c     the backend: options, create, alloc, free; whose a heap is
  *     spans.c    memory beyond the lists: spans, blocks freed elsewhere, other processors' heaps
  *     inspect.c  walk, check and counters
@@ -48,7 +49,8 @@
 struct tlsf_block {
 	struct tlsf_block *previous_physical;
 	_Atomic size_t word; /* size | flags | heap << TLSF_HEAP_SHIFT */
-	struct tlsf_block *next, *previous; /* of its list, while it is free */
+	struct tlsf_block *next; /* of its list, while it is free */
+	struct tlsf_block **link; /* what points to it: the head of its list or the `next` before it */
 };
 
 /*
@@ -193,25 +195,24 @@ static inline struct tlsf_span *tlsf_span_whole(const struct tlsf_block *block)
 static inline unsigned tlsf_list_of(unsigned sli, size_t size)
 {
 	const unsigned linear_shift = sli + TLSF_UNIT_SHIFT;
-	const size_t linear = size >> linear_shift;
-	unsigned row;
+	/*
+	 * Row r begins at 2^(linear_shift + r - 1); its columns are the sli bits behind the leading one. Row 0
+	 * has parts as long as row 1's, so that both are counted by the same shift.
+	 */
+	const unsigned top = 63 - (unsigned)__builtin_clzll(size | (size_t)1 << linear_shift);
+	const unsigned above = top - linear_shift;
 
-	if (linear == 0)
-		return (unsigned)(size >> TLSF_UNIT_SHIFT);
-	row = 64 - (unsigned)__builtin_clzll(linear);
-	/* Row r begins at 2^(linear_shift + r - 1); its columns are the sli bits behind the leading one. */
-	return (unsigned)((size >> (row + TLSF_UNIT_SHIFT - 1)) + ((size_t)(row - 1) << sli));
+	return (unsigned)((size >> (above + TLSF_UNIT_SHIFT)) + ((size_t)above << sli));
 }
 
 /* `size` rounded up to where a list begins: any block in that list, or in one above it, will do. */
 static inline size_t tlsf_class_size(unsigned sli, size_t size)
 {
-	const size_t linear = size >> (sli + TLSF_UNIT_SHIFT);
-	size_t rest;
+	const unsigned linear_shift = sli + TLSF_UNIT_SHIFT;
+	const unsigned top = 63 - (unsigned)__builtin_clzll(size | (size_t)1 << linear_shift);
+	/* In the linear row this is one less than a unit, of which sizes are multiples. */
+	const size_t rest = ((size_t)1 << (top - linear_shift + TLSF_UNIT_SHIFT)) - 1;
 
-	if (linear == 0)
-		return size;
-	rest = ((size_t)1 << (63 - (unsigned)__builtin_clzll(linear) + TLSF_UNIT_SHIFT)) - 1;
 	return (size + rest) & ~rest;
 }
 
