@@ -14,19 +14,13 @@ static void print_effect(const struct paired_ratio *ratio, const char *better, c
 			 bool inverse, FILE *file)
 {
 	const double r = ratio->ratio;
-	/* of a rate that is better by 1 / r, of an amount that is better by 1 - r */
-	const double gain = r > 1 ? r - 1 : inverse ? 1 / r - 1 : 1 - r;
-	double low = ratio->interval.low, high = ratio->interval.high;
+	/* How far it is from 1, in its own direction: of a speed, which is 1 / r; of an amount, which is r. */
+	const double sign = inverse == (r > 1) ? -1 : 1;
+	const double gain = sign * ((inverse ? 1 / r : r) - 1);
+	const double one = sign * ((inverse ? 1 / ratio->interval.low : ratio->interval.low) - 1);
+	const double other = sign * ((inverse ? 1 / ratio->interval.high : ratio->interval.high) - 1);
+	const double low = fmin(one, other), high = fmax(one, other);
 
-	if (r <= 1) {
-		const double from = inverse ? 1 / high - 1 : 1 - high;
-
-		high = inverse ? 1 / low - 1 : 1 - low;
-		low = from;
-	} else {
-		low -= 1;
-		high -= 1;
-	}
 	fprintf(file, "%.*f %% %s", gain < 0.0995 ? 1 : 0, 100 * gain, r > 1 ? worse : better);
 	if (high - low >= 0.001) /* bytes are often the same every time */
 		fprintf(file, " (%.1f .. %.1f)", 100 * low, 100 * high);
