@@ -34,8 +34,10 @@
 #define DEFAULT_RANGE_BYTES ((size_t)64 << 30)
 #define LEAST_RANGE_BYTES   ((size_t)64 << 20) /* of a default range */
 #define MOST_RANGE_BYTES    ((size_t)1 << 40)
-#define LEAST_PAGE_BYTES    ((size_t)4 << 10)
-#define MOST_PAGE_BYTES     GRANULE_BYTES
+/* Of a run that was only reserved: a map over a whole range is too long to be poisoned, and is never full. */
+#define POISON_MOST_BYTES ((size_t)1 << 20)
+#define LEAST_PAGE_BYTES  ((size_t)4 << 10)
+#define MOST_PAGE_BYTES   GRANULE_BYTES
 /*
  * A range starts at a multiple of these, so that runs of any alignment up to it can lie at its
  * start.
@@ -77,6 +79,15 @@ is_run(const struct source *source, const void *run, size_t bytes)
 	       offset < source->head.range_bytes && bytes <= source->head.range_bytes - offset;
 }
 
+/* What the range's poison is to be undone of when the source goes is kept page by page. */
+static void pages_close(struct source *source, size_t offset, size_t bytes)
+{
+	poison_close(source->head.base + offset, bytes);
+	if (POISONING)
+		(void)bitmap_flip(source->poisoned, offset >> source->page_shift,
+				  bytes >> source->page_shift, true);
+}
+
 /* Addresses. */
 
 static void *source_reserve(struct page_source *head, size_t bytes, size_t alignment)
@@ -95,10 +106,9 @@ static void *source_reserve(struct page_source *head, size_t bytes, size_t align
 		return NULL;
 	pthread_mutex_lock(&source->account_lock);
 	source->stats.reserved_bytes += bytes;
-	if (index + pages > source->pages_reached)
-		source->pages_reached = index + pages;
 	pthread_mutex_unlock(&source->account_lock);
-	poison_close(head->base + (index << source->page_shift), bytes);
+	pages_close(source, index << source->page_shift,
+		    bytes < POISON_MOST_BYTES ? bytes : POISON_MOST_BYTES);
 	return head->base + (index << source->page_shift);
 }
 
@@ -207,7 +217,7 @@ static int source_commit(struct page_source *head, void *run, size_t bytes)
 	poison_open(run, bytes); /* a medium may fault pages in by touching them */
 	error = commit_grant(source, offset, bytes);
 	if (error) {
-		poison_close(run, bytes);
+		pages_close(source, offset, bytes);
 	} else {
 		const bool clean = bitmap_flip(source->committed, index, pages, true);
 
@@ -229,8 +239,9 @@ static void source_decommit(struct page_source *head, void *run, size_t bytes)
 			    bytes >> source->page_shift, false);
 	assert(clean && "decommit of pages that are not committed");
 	(void)clean;
-	poison_close(run, bytes);
-	source->medium->decommit(source, offset, bytes);
+	source->medium->decommit(source, offset,
+				 bytes); /* which may still write: part of a huge page */
+	pages_close(source, offset, bytes);
 	pthread_mutex_lock(&source->account_lock);
 	source->stats.decommits++;
 	source->stats.committed_bytes -= bytes;
@@ -315,7 +326,8 @@ static int range_create(struct source *source, const struct page_source_config *
 	source->committed = page_table_map(source->committed_map_bytes);
 	error = page_range_init(&source->range, (uintptr_t)head->base >> source->page_shift,
 				bytes >> source->page_shift);
-	if (!source->committed || error) {
+	source->poisoned = POISONING ? page_table_map(source->committed_map_bytes) : NULL;
+	if (!source->committed || (POISONING && !source->poisoned) || error) {
 		error = page_why(-ENOMEM, why, why_bytes,
 				 "no memory for the tables of a page source");
 		goto out;
@@ -326,16 +338,29 @@ static int range_create(struct source *source, const struct page_source_config *
 out:
 	page_range_fini(&source->range);
 	page_table_unmap(source->committed, source->committed_map_bytes);
+	page_table_unmap(source->poisoned, source->committed_map_bytes);
 	munmap(head->base, bytes);
 	return error;
 }
 
+/* The addresses will be somebody else's, who may touch them. */
+static void pages_open_all(struct source *source)
+{
+	const size_t pages = source->head.range_bytes >> source->page_shift;
+
+	for (size_t page = 0;
+	     POISONING && (page = bitmap_next(source->poisoned, page, pages)) < pages; page++)
+		poison_open(source->head.base + (page << source->page_shift),
+			    source->head.page_size);
+}
+
 static void range_destroy(struct source *source)
 {
-	poison_open(source->head.base, source->pages_reached << source->page_shift);
+	pages_open_all(source);
 	source->medium->detach(source);
 	page_range_fini(&source->range);
 	page_table_unmap(source->committed, source->committed_map_bytes);
+	page_table_unmap(source->poisoned, source->committed_map_bytes);
 	munmap(source->head.base, source->head.range_bytes);
 }
 

@@ -71,12 +71,12 @@ struct source {
 
 	bitmap_word *committed; /* a bit a pool page; set while it has memory and is accounted */
 	size_t committed_map_bytes;
+	bitmap_word *poisoned; /* as committed: pages that were ever poisoned; NULL in other builds (poison.h) */
 
 	pthread_mutex_t account_lock; /* from here on */
 	struct page_source_stats stats;
 	size_t pending_bytes; /* admitted under the limit, not yet granted by the kernel */
 	size_t limit_bytes;
-	size_t pages_reached; /* the highest page that was ever reserved, plus one */
 	struct page_faults faults;
 	uint64_t fault_calls; /* commits since the plan was set */
 };

@@ -15,14 +15,18 @@
 #include <stddef.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define POISONS 1
+#define POISONING 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define POISONS 1
+#define POISONING 1
 #endif
 #endif
 
-#ifdef POISONS
+#ifndef POISONING
+#define POISONING 0
+#endif
+
+#if POISONING
 #include <sanitizer/asan_interface.h>
 
 /* From here on a touch of the range ends the process with a report. */

@@ -199,7 +199,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
 	_exit(1);
 }
 
-#ifdef POISONS
+#if POISONING
 /* What the sanitizer saw first: its whole report is on stderr, its first line becomes the finding's text. */
 static void on_sanitizer(const char *report)
 {
@@ -238,7 +238,7 @@ void finding_install(struct finding *finding)
 	(void)backtrace(warm, 2); /* loads what it needs now, not inside a handler */
 	for (size_t i = 0; i < sizeof(crashes) / sizeof(*crashes); i++)
 		sigaction(crashes[i], &action, NULL);
-#ifdef POISONS
+#if POISONING
 	__asan_set_error_report_callback(on_sanitizer);
 #endif
 	action.sa_flags = 0;
