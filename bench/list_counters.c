@@ -205,10 +205,13 @@ static void label_of(const struct counter_summary *summary, char *label, size_t 
 {
 	const struct cell *cell = &summary->cell;
 	const char *options = strchr(cell->backend, ':');
+	char pages[32] = "own pages"; /* a malloc library's */
 
-	snprintf(label, bytes, "%u thread%s, %zuK %s%s%.200s", cell->threads,
-		 cell->threads == 1 ? "" : "s", cell->page_size >> 10, cell->backing,
-		 options ? " " : "", options ? options + 1 : "");
+	if (cell->page_size)
+		snprintf(pages, sizeof(pages), "%zuK %.8s", cell->page_size >> 10, cell->backing);
+	snprintf(label, bytes, "%u thread%s, %s%s%.200s", cell->threads,
+		 cell->threads == 1 ? "" : "s", pages, options ? " " : "",
+		 options ? options + 1 : "");
 }
 
 static int column_width(const struct counter_summary *summary)

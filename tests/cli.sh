@@ -109,7 +109,7 @@ expect 0 "pages_taken +[a-z]" "$poolbench" list backends tlsf --counters
 expect 0 "irp-storm: throughput pass, median of 2 repetitions" "$poolbench" list nt-pool --counters whole-run
 expect 0 "fast_allocs +[0-9]+ +0\.[0-9]+ .*lookaside list" "$poolbench" list nt-pool --counters whole-run
 expect 3 "whole-run has no counters of slub" "$poolbench" list slub --counters whole-run
-expect 3 "glibc counts nothing" "$poolbench" list glibc --counters whole-run
+expect 3 "null counts nothing" "$poolbench" list null --counters whole-run
 expect 3 "nowhere" "$poolbench" list nt-pool --counters nowhere
 expect 2 "did you mean 'nt-pool'" "$poolbench" list nt-pol --counters
 expect 2 "of which backend" "$poolbench" list --counters
