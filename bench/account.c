@@ -206,10 +206,10 @@ uint64_t account_replay(struct account *account, struct team *team, unsigned pro
 	for (unsigned part = 0; part < stage->parts; part++, cut += n) {
 		failed += replay_events_counted(replay, processor, cut[0], cut[n] - cut[0],
 						&account->sums[processor]);
-		barrier_wait(&team->barrier);
+		barrier_wait_asleep(&team->barrier);
 		if (processor == 0)
 			take_checkpoint(account, lap + part / parts_per_lap);
-		barrier_wait(&team->barrier);
+		barrier_wait_asleep(&team->barrier);
 	}
 	return failed;
 }

@@ -66,7 +66,8 @@ const struct figure figure_table[] = {
 	  "the machine show in all three; what shows in B alone is B.",
 	  FIGURE_COMPARISON, prepare_ab_pairs },
 	{ "footprint", "Footprint: a pale cell is lean",
-	  "Peak resident over peak live of every pool under every workload; the leanest on the whole "
+	  "Peak resident over peak live of every pool under every workload; the leanest on the "
+	  "whole "
 	  "is on top. 1.00 would be a pool that keeps nothing beyond what callers hold.",
 	  0, prepare_footprint },
 	{ "waste-time", "Waste by cause over the trace: the lower, the leaner",
@@ -84,18 +85,21 @@ const struct figure figure_table[] = {
 	  "same for all pools.",
 	  0, prepare_tags },
 	{ "heap-map", "The heap, cell by cell: the less pale and pink, the denser",
-	  "The pool's memory in order of address, from left to right and top to bottom, in the last "
+	  "The pool's memory in order of address, from left to right and top to bottom, in the "
+	  "last "
 	  "picture before the drain; the same scale for all, so that area is memory. A cell is "
 	  "coloured by what fills it; pale cells hold some live bytes, but less than half: they "
 	  "pin "
 	  "their page.",
 	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_heap_map },
 	{ "heap-strip", "The heap over the trace: how it fills, ages and empties",
-	  "A row a pool, a picture a checkpoint, from the ramp on the left to the drain on the right. "
+	  "A row a pool, a picture a checkpoint, from the ramp on the left to the drain on the "
+	  "right. "
 	  "An address is in the same place in all pictures of a row. Colours as above.",
 	  FIGURE_EACH_PANEL | FIGURE_FOLDED, prepare_heap_strip },
 	{ "ageing", "Ageing: a flat line stays young",
-	  "Peak resident over peak live of each lap of the ageing pass. The first and the last lap do "
+	  "Peak resident over peak live of each lap of the ageing pass. The first and the last lap "
+	  "do "
 	  "the same work: what lies between their two points is age alone. Laps between them have "
 	  "other seeds and parameters.",
 	  0, prepare_ageing },
@@ -259,18 +263,23 @@ static void gnuplot_exec(const char *script, const char *log)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-static int gnuplot_run(const char *script, const char *log, char *why, size_t why_bytes)
+static pid_t gnuplot_start(const char *script, const char *log)
 {
-	int status;
-	char words[400] = "no message";
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
-	if (pid < 0)
-		return -errno;
 	if (pid == 0)
 		gnuplot_exec(script, log);
+	return pid < 0 ? -errno : pid;
+}
+
+static int gnuplot_finish(pid_t pid, const char *script, const char *log, char *why,
+			  size_t why_bytes)
+{
+	int status;
+	char words[400] = "no message";
+
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return -errno;
@@ -306,8 +315,8 @@ static void write_driver(struct drawing *drawing, const struct figure *figure, c
 			 const char *stem)
 {
 	static const char *const formats[] = { "svg", "png" };
-	static const char *const parts[] = { "heading", "legend", "legend_end",
-					     "cause_legend", "heap_looks" };
+	static const char *const parts[] = { "heading", "legend", "legend_end", "cause_legend",
+					     "heap_looks" };
 	char path[4400];
 
 	drawing_number(drawing, "width", drawing->width);
@@ -382,8 +391,9 @@ static int drawing_prepare(struct drawing *drawing, const struct figure *figure,
 	return err;
 }
 
-int figure_draw(struct drawing *drawing, const struct figure *figure, const char *out_dir,
-		const char *stem, char *why, size_t why_bytes)
+/* Writes the picture's data and starts to draw it: figure_finish(*pid) is due when this returns 0. As prepare. */
+static int figure_start(struct drawing *drawing, const struct figure *figure, const char *out_dir,
+			const char *stem, pid_t *pid, char *why, size_t why_bytes)
 {
 	char script[4400], log[4400];
 	int err = drawing_prepare(drawing, figure, out_dir, stem, why, why_bytes);
@@ -392,12 +402,34 @@ int figure_draw(struct drawing *drawing, const struct figure *figure, const char
 		return err;
 	snprintf(script, sizeof(script), "%s/data/%s.gp", out_dir, stem);
 	snprintf(log, sizeof(log), "%s/data/%s.log", out_dir, stem);
-	err = gnuplot_run(script, log, why, why_bytes);
+	*pid = gnuplot_start(script, log);
+	return *pid < 0 ? (int)*pid : 0;
+}
+
+static int figure_finish(pid_t pid, const char *out_dir, const char *stem, char *why,
+			 size_t why_bytes)
+{
+	char script[4400], log[4400];
+	int err;
+
+	snprintf(script, sizeof(script), "%s/data/%s.gp", out_dir, stem);
+	snprintf(log, sizeof(log), "%s/data/%s.log", out_dir, stem);
+	err = gnuplot_finish(pid, script, log, why, why_bytes);
 	return err ? err : publish(out_dir, stem, why, why_bytes);
 }
 
-static int picture_draw(const struct model *model, const struct figure *figure, size_t panel,
-			const char *out_dir, struct picture *picture, char *why, size_t why_bytes)
+int figure_draw(struct drawing *drawing, const struct figure *figure, const char *out_dir,
+		const char *stem, char *why, size_t why_bytes)
+{
+	pid_t pid;
+	int err = figure_start(drawing, figure, out_dir, stem, &pid, why, why_bytes);
+
+	return err ? err : figure_finish(pid, out_dir, stem, why, why_bytes);
+}
+
+static int picture_start(const struct model *model, const struct figure *figure, size_t panel,
+			 const char *out_dir, struct picture *picture, pid_t *pid, char *why,
+			 size_t why_bytes)
 {
 	struct drawing drawing = { .model = model, .panel = panel, .width = 1000, .height = 600 };
 	int each = (figure->flags & FIGURE_EACH_PANEL) != 0;
@@ -411,7 +443,7 @@ static int picture_draw(const struct model *model, const struct figure *figure, 
 	snprintf(picture->title, sizeof(picture->title), "%s", each ? workload : figure->title);
 	snprintf(picture->alt, sizeof(picture->alt), "%s%s%s. The numbers are in the tables below.",
 		 figure->title, each ? ", workload " : "", workload);
-	err = figure_draw(&drawing, figure, out_dir, picture->stem, why, why_bytes);
+	err = figure_start(&drawing, figure, out_dir, picture->stem, pid, why, why_bytes);
 	picture->width = drawing.width;
 	picture->height = drawing.height;
 	return err;
@@ -460,10 +492,56 @@ int figures_directory(const char *out_dir, char *why, size_t why_bytes)
 	return err ? err : make_directory(path, why, why_bytes);
 }
 
+/* Pictures under way: as many at once as there are processors, finished in the order in which they were begun. */
+struct drawing_board {
+	const char *out_dir;
+	struct picture *list; /* those that are there come first */
+	pid_t *pids;
+	size_t begun, finished, drawn, at_once;
+	int err; /* the first */
+	char *why;
+	size_t why_bytes;
+};
+
+static void board_finish_one(struct drawing_board *board)
+{
+	const size_t i = board->finished++;
+	char later[64]; /* of errors the first is told */
+	int err = figure_finish(board->pids[i], board->out_dir, board->list[i].stem,
+				board->err ? later : board->why,
+				board->err ? sizeof(later) : board->why_bytes);
+
+	if (!err)
+		board->list[board->drawn++] = board->list[i];
+	else if (!board->err)
+		board->err = err;
+}
+
+static void board_begin(struct drawing_board *board, const struct model *model,
+			const struct figure *figure, size_t panel)
+{
+	int err;
+
+	if (board->begun - board->finished == board->at_once)
+		board_finish_one(board);
+	if (board->err)
+		return;
+	err = picture_start(model, figure, panel, board->out_dir, &board->list[board->begun],
+			    &board->pids[board->begun], board->why, board->why_bytes);
+	board->begun += err == 0;
+	if (err < 0)
+		board->err = err;
+}
+
 int figures_draw(const struct model *model, const char *out_dir, const char *const *only,
 		 struct picture **pictures, size_t *count, char *why, size_t why_bytes)
 {
-	struct picture *list;
+	const size_t most = sizeof(figure_table) / sizeof(figure_table[0]) * (model->panels + 1);
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	struct drawing_board board = { .out_dir = out_dir,
+				       .at_once = processors > 1 ? (size_t)processors : 1,
+				       .why = why,
+				       .why_bytes = why_bytes };
 	int err = check_names(only, why, why_bytes);
 
 	*pictures = NULL;
@@ -472,22 +550,20 @@ int figures_draw(const struct model *model, const char *out_dir, const char *con
 		err = figures_directory(out_dir, why, why_bytes);
 	if (err)
 		return err;
-	list = calloc(sizeof(figure_table) / sizeof(figure_table[0]) * (model->panels + 1),
-		      sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	*pictures = list;
-	for (const struct figure *figure = figure_table; figure->name; figure++) {
+	board.list = *pictures = calloc(most, sizeof(*board.list));
+	board.pids = calloc(most, sizeof(*board.pids));
+	if (!board.list || !board.pids)
+		board.err = -ENOMEM;
+	for (const struct figure *figure = figure_table; figure->name && !board.err; figure++) {
 		size_t panels = figure->flags & FIGURE_EACH_PANEL ? model->panels : 1;
-		for (size_t p = 0; wanted(model, only, figure) && p < panels; p++) {
-			err = picture_draw(model, figure, p, out_dir, &list[*count], why,
-					   why_bytes);
-			if (err < 0)
-				return err;
-			*count += err == 0;
-		}
+		for (size_t p = 0; wanted(model, only, figure) && p < panels && !board.err; p++)
+			board_begin(&board, model, figure, p);
 	}
-	return 0;
+	while (board.finished < board.begun)
+		board_finish_one(&board);
+	free(board.pids);
+	*count = board.drawn;
+	return board.err;
 }
 
 int figures_make(const char *const *run_dirs, size_t n, const char *out_dir,
