@@ -71,7 +71,8 @@ struct source {
 
 	bitmap_word *committed; /* a bit a pool page; set while it has memory and is accounted */
 	size_t committed_map_bytes;
-	bitmap_word *poisoned; /* as committed: pages that were ever poisoned; NULL in other builds (poison.h) */
+	bitmap_word *
+		poisoned; /* as committed: pages that were ever poisoned; NULL in other builds (poison.h) */
 
 	pthread_mutex_t account_lock; /* from here on */
 	struct page_source_stats stats;

@@ -157,7 +157,8 @@ const struct ab_option ab_option_table[] = {
 	{ "planted", "PERCENT", "the positive control's slow-down (3%); 0: none", set_planted },
 	{ "slow-b", "PERCENT", "plant a slow-down into B, to see it found (0)", set_slow_b },
 	{ "alpha", "P", "false suspicions of a family, all looks (0.05)", set_alpha },
-	{ "statistic", "NAME", "of a process's laps: median, mean, q1 or min (min)", set_statistic },
+	{ "statistic", "NAME", "of a process's laps: median, mean, q1 or min (min)",
+	  set_statistic },
 	{ "gate", "LIST", "series that decide the exit code (time,footprint)", set_gate },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -4,9 +4,9 @@
 
 enum exit_code {
 	EXIT_GOOD = 0,
-	EXIT_FAILED = 1,      /* a cell failed, a regression, a write that did not work */
+	EXIT_FAILED = 1, /* a cell failed, a regression, a write that did not work */
 	EXIT_USAGE = 2,
-	EXIT_MISSING = 3,     /* a library, a package or a file that is needed is not there */
+	EXIT_MISSING = 3, /* a library, a package or a file that is needed is not there */
 	EXIT_INCONCLUSIVE = 4
 };
 

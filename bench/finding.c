@@ -206,8 +206,8 @@ static void on_sanitizer(const char *report)
 	const char *what = strstr(report, "AddressSanitizer: ");
 
 	take();
-	snprintf(current->text, sizeof(current->text), "%.*s",
-		 what ? (int)strcspn(what, "\n") : 0, what ? what : "");
+	snprintf(current->text, sizeof(current->text), "%.*s", what ? (int)strcspn(what, "\n") : 0,
+		 what ? what : "");
 	note_thread();
 	note_frames();
 	note_rule("poison");

@@ -67,7 +67,9 @@ static _Noreturn void report(const char *rule, const struct special_page *page, 
 			     uint64_t third, uint64_t fourth, const char *text)
 {
 	const struct bugcheck_rule *entry = bugcheck_rule_find(rule);
-	const struct finding_block what = { page->block, page->bytes, page->tag, page->type, NULL, 0 };
+	const struct finding_block what = {
+		page->block, page->bytes, page->tag, page->type, NULL, 0
+	};
 	const uint64_t at = (uint64_t)(uintptr_t)address;
 	const bool is_fault = entry->code == PAGE_FAULT_IN_FREED_SPECIAL_POOL ||
 			      entry->code == PAGE_FAULT_BEYOND_END_OF_ALLOCATION;

@@ -18,7 +18,8 @@ static void print_effect(const struct paired_ratio *ratio, const char *better, c
 	const double sign = inverse == (r > 1) ? -1 : 1;
 	const double gain = sign * ((inverse ? 1 / r : r) - 1);
 	const double one = sign * ((inverse ? 1 / ratio->interval.low : ratio->interval.low) - 1);
-	const double other = sign * ((inverse ? 1 / ratio->interval.high : ratio->interval.high) - 1);
+	const double other = sign *
+			     ((inverse ? 1 / ratio->interval.high : ratio->interval.high) - 1);
 	const double low = fmin(one, other), high = fmax(one, other);
 
 	fprintf(file, "%.*f %% %s", gain < 0.0995 ? 1 : 0, 100 * gain, r > 1 ? worse : better);

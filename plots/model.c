@@ -285,8 +285,7 @@ unsigned panel_threads(const struct model *model, size_t panel)
 
 const char *panel_failure(const struct model *model, size_t series, size_t panel, enum pass pass)
 {
-	const struct point *point = model_point(model, series, panel,
-						panel_threads(model, panel));
+	const struct point *point = model_point(model, series, panel, panel_threads(model, panel));
 
 	/* without a record the pass was not asked for, or the cell had failed before */
 	return point && point->cell->pass_status[pass] != CELL_OK &&

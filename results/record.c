@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const pass_names[PASSES + 1] = { "throughput", "latency", "memory",
-					      "ageing", NULL };
+const char *const pass_names[PASSES + 1] = { "throughput", "latency", "memory", "ageing", NULL };
 
 const char *const cell_status_names[CELL_STATUSES + 1] = { "OK",        "SKIPPED", "EXHAUSTED",
 							   "CRASHED",   "TIMEOUT", "CORRUPT",

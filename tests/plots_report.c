@@ -111,7 +111,8 @@ static void test_whole_run(void **state)
 	for (const struct figure *figure = figure_table; figure->name; figure++) {
 		char id[64];
 		snprintf(id, sizeof(id), "id=\"figure-%s\"", figure->name);
-		assert_int_equal(strstr(page, id) != NULL, !(figure->flags & (FIGURE_COMPARISON | FIGURE_TUNE)));
+		assert_int_equal(strstr(page, id) != NULL,
+				 !(figure->flags & (FIGURE_COMPARISON | FIGURE_TUNE)));
 	}
 	assert_int_equal(occurrences(page, "<img "), 14 + 4 * 5 + 4);
 	for (int status = CELL_SKIPPED; status < CELL_STATUSES; status++)

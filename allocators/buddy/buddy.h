@@ -85,7 +85,8 @@ struct buddy_heap {
 struct buddy_cache {
 	uint32_t count, high, batch; /* high 0: none are kept */
 	uint64_t hits, refills, overflows;
-	uint64_t inflow; /* blocks from the lists less those that went back there or to a refiller */
+	uint64_t
+		inflow; /* blocks from the lists less those that went back there or to a refiller */
 	void **blocks;
 };
 

@@ -85,7 +85,7 @@ static bool list_remove(struct nt_descriptor *descriptor, struct nt_header *head
 	nt_links_remove(links);
 	head = &descriptor->lists[header->block_size];
 	descriptor->occupied[header->block_size / 64] &= ~((uint64_t)(head->next == head)
-							  << header->block_size % 64);
+							   << header->block_size % 64);
 	return true;
 }
 
@@ -141,7 +141,8 @@ static struct nt_header *block_split(struct nt_descriptor *descriptor, struct nt
 	/* Again an address: which of the two it is cannot be guessed. */
 	first *= NT_UNIT_BYTES;
 	list_insert(descriptor,
-		    (struct nt_header *)((uintptr_t)header + nt_chosen(at_front ? first : 0)), true);
+		    (struct nt_header *)((uintptr_t)header + nt_chosen(at_front ? first : 0)),
+		    true);
 	return (struct nt_header *)((uintptr_t)header + nt_chosen(at_front ? 0 : first));
 }
 

@@ -403,7 +403,8 @@ int nt_check(struct pool *pool, char *why, size_t why_bytes)
 /* ---- counters ---- */
 
 struct totals {
-	uint64_t kept_frees, hits, misses, overflows, io_hits, io_misses, io_overflows, tunings, depth_changes;
+	uint64_t kept_frees, hits, misses, overflows, io_hits, io_misses, io_overflows, tunings,
+		depth_changes;
 	uint64_t allocations, frees, splits, merges, flushes, acquisitions, contentions;
 };
 

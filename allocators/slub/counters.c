@@ -93,8 +93,7 @@ void slub_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	      t.alloc_fast);
 	visit(arg, "refills", "allocations that found it empty", t.events.alloc_slow);
 	visit(arg, "fast_frees", "frees to the processor's sheaf or slab", t.free_fast);
-	visit(arg, "slow_frees", "frees to a full sheaf, or to another slab",
-	      t.events.free_slow);
+	visit(arg, "slow_frees", "frees to a full sheaf, or to another slab", t.events.free_slow);
 	counters_sheaves(&t.events, visit, arg);
 	counters_slow(&t.events, visit, arg);
 	visit(arg, "large_allocs", "blocks of whole pool pages",

@@ -50,7 +50,8 @@ struct tlsf_block {
 	struct tlsf_block *previous_physical;
 	_Atomic size_t word; /* size | flags | heap << TLSF_HEAP_SHIFT */
 	struct tlsf_block *next; /* of its list, while it is free */
-	struct tlsf_block **link; /* what points to it: the head of its list or the `next` before it */
+	struct tlsf_block *
+		*link; /* what points to it: the head of its list or the `next` before it */
 };
 
 /*
