@@ -80,27 +80,6 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-/* The formats of a run, from their table. */
-static char *help_filter(int key, const char *text, void *input)
-{
-	char *all = NULL;
-	size_t bytes = 0;
-	FILE *out;
-
-	(void)input;
-	if (key != ARGP_KEY_HELP_POST_DOC)
-		return (char *)text;
-	out = open_memstream(&all, &bytes);
-	if (!out)
-		return (char *)text;
-	fputs("Formats of a run:\n", out);
-	for (const struct export_format *format = export_formats; format->name; format++)
-		fprintf(out, "  %-14s  %s\n", format->name, format->reader);
-	fprintf(out, "\n%s", text ? text : "");
-	fclose(out);
-	return all;
-}
-
 /* ---- CSV: a line a point ---- */
 
 static void write_csv_point(const struct history *history, const struct history_point *point,
@@ -265,7 +244,7 @@ int track_export_history(int argc, char **argv)
 		       "  poolbench track export --out history.csv\n"
 		       "  poolbench track export --format json --branch main | jq '.series[0]'",
 		.children = children,
-		.help_filter = help_filter,
+		.help_filter = track_export_help,
 	};
 	struct export_arguments arguments = { .json = false };
 	char why[2048] = "";

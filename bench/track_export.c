@@ -63,7 +63,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 /* The formats' table, before what the documentation says at its end. */
-static char *help_filter(int key, const char *text, void *input)
+char *track_export_help(int key, const char *text, void *input)
 {
 	char *all = NULL;
 	size_t bytes = 0;
@@ -75,7 +75,7 @@ static char *help_filter(int key, const char *text, void *input)
 	out = open_memstream(&all, &bytes);
 	if (!out)
 		return (char *)text;
-	fputs("Formats:\n", out);
+	fputs("Formats of a run:\n", out);
 	for (const struct export_format *format = export_formats; format->name; format++)
 		fprintf(out, "  %-14s  %s\n", format->name, format->reader);
 	fprintf(out, "\n%s", text ? text : "");
@@ -152,7 +152,7 @@ int track_export(int argc, char **argv)
 		       "/var/lib/node_exporter/poolbench.prom run\n"
 		       "\nExit codes: 0 written; 1 nothing to write, or it cannot be written; 2 "
 		       "usage; 3 no such run.",
-		.help_filter = help_filter,
+		.help_filter = track_export_help,
 	};
 	struct export_arguments arguments = { 0 };
 	struct export_run run = { 0 };
