@@ -166,7 +166,7 @@ static void blocks_never_merge_across_pages(void **state)
 
 static unsigned list_depth(struct rig *rig, size_t bytes)
 {
-	return rig->pool->processors[0].lists[NT_GENERAL_LIST(nt_units(bytes), 0)].depth;
+	return nt_processor_of(rig->pool, 0)->lists[NT_GENERAL_LIST(nt_units(bytes), 0)].depth;
 }
 
 static void lookaside_starts_with_depth_four(void **state)
@@ -264,6 +264,29 @@ static void lookaside_serves_up_to_32_units_and_the_io_lists_irps_beyond(void **
 	assert_int_equal(counter(&rig, "io_hits") + counter(&rig, "io_misses"), 2);
 	assert_int_equal(counter(&rig, "descriptor_frees"), 2);
 	rig_down(&rig);
+}
+
+static void lookaside_max_moves_the_largest_size_with_lists(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	for (size_t maximum = 32; maximum <= 4080; maximum += 368) {
+		uint64_t beyond = 0;
+		char options[64];
+
+		snprintf(options, sizeof(options), "lookaside_max=%zu,io=off", maximum);
+		rig_up(&rig, &nt_pool_backend, options);
+		for (unsigned type = 0; type < POOL_TYPES; type++) {
+			give(&rig, take_of(&rig, type, maximum - NT_HEADER_BYTES));
+			assert_int_equal(counter(&rig, "descriptor_frees"), beyond);
+			if (maximum == 4080)
+				continue;
+			give(&rig, take_of(&rig, type, maximum - NT_HEADER_BYTES + 1));
+			assert_int_equal(counter(&rig, "descriptor_frees"), ++beyond);
+		}
+		rig_down(&rig);
+	}
 }
 
 /* Such a block has a size between the I/O lists': it must not get onto one of them. */
@@ -367,6 +390,33 @@ static void paged_descriptors_are_taken_in_turn(void **state)
 	rig_down(&rig);
 }
 
+static void a_processor_uses_the_nonpaged_descriptor_of_its_node(void **state)
+{
+	static const unsigned node_of[RIG_PROCESSORS] = { 0, 0, 1 };
+	void *blocks[RIG_PROCESSORS];
+	struct rig rig;
+
+	(void)state;
+	rig_up(&rig, &nt_pool_backend, "lookaside=off,nonpaged_pools=2,paged_pools=3");
+	for (unsigned i = 0; i < RIG_PROCESSORS; i++) {
+		rig_become(&rig, i);
+		blocks[i] = take(&rig, 100);
+		assert_int_equal(nt_header_of(blocks[i])->pool_index, node_of[i]);
+		for (unsigned n = 0; n < 6; n++)
+			assert_int_equal(nt_header_of(take_of(&rig, POOL_PAGED, 100))->pool_index,
+					 2 + n % 3);
+	}
+	assert_int_equal(page_of(blocks[0]), page_of(blocks[1]));
+	assert_int_not_equal(page_of(blocks[0]), page_of(blocks[2]));
+	/* A block goes back to the descriptor that it came from, whoever frees it. */
+	rig_become(&rig, 0);
+	give(&rig, blocks[2]);
+	rig_become(&rig, 2);
+	assert_int_equal(rig.pool->descriptors[1].frees, 1);
+	rig_check(&rig);
+	rig_down(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,11 +431,13 @@ int main(void)
 			lookaside_depth_grows_under_misses_up_to_its_maximum_and_falls_when_idle),
 		cmocka_unit_test(lookaside_tuning_can_be_off),
 		cmocka_unit_test(lookaside_serves_up_to_32_units_and_the_io_lists_irps_beyond),
+		cmocka_unit_test(lookaside_max_moves_the_largest_size_with_lists),
 		cmocka_unit_test(an_irp_from_outside_is_no_io_lists_block),
 		cmocka_unit_test(a_processor_keeps_what_it_frees),
 		cmocka_unit_test(deferred_frees_are_merged_at_32),
 		cmocka_unit_test(deferred_frees_serve_before_a_new_page_is_taken),
 		cmocka_unit_test(paged_descriptors_are_taken_in_turn),
+		cmocka_unit_test(a_processor_uses_the_nonpaged_descriptor_of_its_node),
 	};
 
 	return cmocka_run_group_tests_name("nt_pool", tests, NULL, NULL);

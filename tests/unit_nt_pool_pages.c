@@ -461,50 +461,6 @@ static void threads_exchange_blocks(void **state)
 	}
 }
 
-struct holder {
-	struct nt_lock *lock;
-	uint64_t *value;
-	_Atomic unsigned *started;
-};
-
-static void *holder_run(void *arg)
-{
-	struct holder *holder = arg;
-
-	atomic_fetch_add(holder->started, 1);
-	for (int i = 0; i < 20000; i++) {
-		nt_lock_acquire(holder->lock);
-		++*holder->value;
-		nt_lock_release(holder->lock);
-	}
-	return NULL;
-}
-
-static void locks_exclude_and_count(void **state)
-{
-	struct nt_lock lock = { 0 };
-	uint64_t value = 0;
-	_Atomic unsigned started = 0;
-	struct holder holder = { &lock, &value, &started };
-	pthread_t threads[4];
-
-	(void)state;
-	/* Held until the others are about to acquire it, and long enough for one to wait. */
-	nt_lock_acquire(&lock);
-	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, holder_run, &holder), 0);
-	while (atomic_load(&started) < 4)
-		sched_yield();
-	usleep(100000);
-	assert_int_equal(value, 0);
-	nt_lock_release(&lock);
-	for (unsigned i = 0; i < 4; i++)
-		pthread_join(threads[i], NULL);
-	assert_int_equal(value, 4 * 20000);
-	assert_int_equal(lock.acquisitions, 4 * 20000 + 1);
-	assert_true(lock.contentions > 0 && lock.contentions < lock.acquisitions);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,7 +479,6 @@ int main(void)
 		cmocka_unit_test(every_commit_may_fail),
 		cmocka_unit_test(single_pages_until_exhaustion_then_in_reverse),
 		cmocka_unit_test(threads_exchange_blocks),
-		cmocka_unit_test(locks_exclude_and_count),
 	};
 
 	return cmocka_run_group_tests_name("nt_pool_pages", tests, NULL, NULL);

@@ -92,7 +92,7 @@ static int table_resize(struct pool *pool, size_t from, size_t to)
 
 	if (!entries)
 		return -ENOMEM;
-	nt_lock_acquire(&table->lock);
+	spinlock_acquire(&table->lock);
 	if (table->capacity == from) {
 		struct nt_big_table old = { .entries = table->entries, .bytes = table->bytes };
 
@@ -107,7 +107,7 @@ static int table_resize(struct pool *pool, size_t from, size_t to)
 		give = old.entries;
 		give_bytes = old.bytes;
 	}
-	nt_lock_release(&table->lock);
+	spinlock_release(&table->lock);
 	page_source_give(pool->control_source, give, give_bytes);
 	return 0;
 }
@@ -119,15 +119,15 @@ static int table_insert(struct pool *pool, const struct nt_big_entry *entry)
 	for (;;) {
 		size_t capacity;
 
-		nt_lock_acquire(&table->lock);
+		spinlock_acquire(&table->lock);
 		capacity = table->capacity;
 		if (table->count < capacity / 4 * 3) {
 			entry_insert(table, entry);
 			table->allocations++;
-			nt_lock_release(&table->lock);
+			spinlock_release(&table->lock);
 			return 0;
 		}
-		nt_lock_release(&table->lock);
+		spinlock_release(&table->lock);
 		if (table_resize(pool, capacity, capacity * 2) != 0)
 			return -ENOMEM;
 	}
@@ -149,9 +149,9 @@ bool nt_big_find(struct pool *pool, const void *block, struct nt_big_entry *entr
 {
 	struct nt_big_table *table = &pool->big;
 
-	nt_lock_acquire(&table->lock);
+	spinlock_acquire(&table->lock);
 	*entry = table->entries[entry_find(table, (uintptr_t)block)];
-	nt_lock_release(&table->lock);
+	spinlock_release(&table->lock);
 	return entry->address != 0;
 }
 
@@ -209,10 +209,10 @@ static void slack_rejoin(struct pool *pool, enum pool_type type, const struct nt
 	front->block_size = (uint8_t)units;
 	front->tag = entry->tag;
 	front->process_billed = 0;
-	nt_lock_acquire(&descriptor->lock);
+	spinlock_acquire(&descriptor->lock);
 	nt_state_set(front, nt_busy_state(type));
 	nt_header_after(front, units)->previous_size = (uint8_t)units;
-	nt_lock_release(&descriptor->lock);
+	spinlock_release(&descriptor->lock);
 	nt_block_free(pool, front);
 }
 
@@ -223,12 +223,12 @@ void nt_big_free(struct pool *pool, void *block, uint32_t tag)
 	enum pool_type type;
 	size_t at;
 
-	nt_lock_acquire(&table->lock);
+	spinlock_acquire(&table->lock);
 	at = entry_find(table, (uintptr_t)block);
 	entry = table->entries[at];
 	if (entry.address && entry.tag == tag)
 		entry_delete(table, at);
-	nt_lock_release(&table->lock);
+	spinlock_release(&table->lock);
 	if (!entry.address) {
 		nt_stop(pool, 0xC2, 0x46, block, 0, 0,
 			"freed an address that is no live pool block (freed twice?)");

@@ -12,37 +12,7 @@
  * What lies between a block and the end of its page is never merged with another page, so a page
  * goes back to the page layer exactly when the last of its blocks is freed.
  */
-#include <sched.h>
-
 #include "nt_pool.h"
-
-/* Spins this often before it gives the core away: a holder that runs is done in less. */
-#define SPINS 200
-
-static inline void spin_pause(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
-void nt_lock_wait(struct nt_lock *lock)
-{
-	do {
-		unsigned spins = 0;
-
-		while (atomic_load_explicit(&lock->held, memory_order_relaxed)) {
-			if (++spins < SPINS) {
-				spin_pause();
-			} else {
-				sched_yield();
-				spins = 0;
-			}
-		}
-	} while (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire));
-}
 
 void nt_descriptor_init(struct nt_descriptor *descriptor, unsigned index, enum pool_type type)
 {
@@ -164,10 +134,10 @@ static void *block_alloc_new_page(struct pool *pool, struct nt_descriptor *descr
 	header_init(header, descriptor, 0, units);
 	nt_state_set(header, nt_busy_state(descriptor->type));
 	header->tag = tag;
-	nt_lock_acquire(&descriptor->lock);
+	spinlock_acquire(&descriptor->lock);
 	descriptor->allocations++;
 	block_split(descriptor, header, NT_PAGE_UNITS, units);
-	nt_lock_release(&descriptor->lock);
+	spinlock_release(&descriptor->lock);
 	return nt_body_of(header);
 }
 
@@ -179,12 +149,12 @@ void *nt_block_alloc(struct pool *pool, unsigned index, unsigned units, uint32_t
 	void *block;
 
 	do {
-		nt_lock_acquire(&descriptor->lock);
+		spinlock_acquire(&descriptor->lock);
 		size = list_find(descriptor, units);
 		if (size < NT_PAGE_UNITS) {
 			header = links_header(descriptor->lists[size].next);
 			if (!list_remove(descriptor, header) || header->block_size != size) {
-				nt_lock_release(&descriptor->lock);
+				spinlock_release(&descriptor->lock);
 				nt_stop(pool, 0x19, 3, header, size, 0,
 					"the free list is corrupt: something wrote to a freed "
 					"block");
@@ -193,10 +163,10 @@ void *nt_block_alloc(struct pool *pool, unsigned index, unsigned units, uint32_t
 			descriptor->allocations++;
 			header = block_split(descriptor, header, size, units);
 			block = block_hand_out(descriptor, header, tag);
-			nt_lock_release(&descriptor->lock);
+			spinlock_release(&descriptor->lock);
 			return block;
 		}
-		nt_lock_release(&descriptor->lock);
+		spinlock_release(&descriptor->lock);
 		/* What waits to be freed may do before a page is taken. */
 	} while (nt_pending_flush(pool, descriptor));
 	return block_alloc_new_page(pool, descriptor, units, tag);
@@ -270,20 +240,22 @@ static void merge_stop(struct pool *pool, enum merge_result result, const struct
 bool nt_pending_flush(struct pool *pool, struct nt_descriptor *descriptor)
 {
 	void *block, **pages = NULL;
-	uint32_t count = 0;
+	bool any;
 
-	if (!atomic_load_explicit(&descriptor->pending, memory_order_relaxed))
+	if (!nt_pending_count(descriptor))
 		return false;
-	nt_lock_acquire(&descriptor->lock);
-	block = atomic_exchange_explicit(&descriptor->pending, NULL, memory_order_acquire);
-	descriptor->flushes += block != NULL;
+	spinlock_acquire(&descriptor->lock);
+	block = nt_pending_block(
+		atomic_exchange_explicit(&descriptor->pending, 0, memory_order_acquire));
+	any = block != NULL;
+	descriptor->flushes += any;
 	while (block) {
 		struct nt_header *header = nt_header_of(block), *page;
 		void *next = *(void **)block;
 		enum merge_result result = block_merge(descriptor, header, &page);
 
 		if (result != MERGE_DONE) {
-			nt_lock_release(&descriptor->lock);
+			spinlock_release(&descriptor->lock);
 			merge_stop(pool, result, header);
 			return false;
 		}
@@ -292,17 +264,15 @@ bool nt_pending_flush(struct pool *pool, struct nt_descriptor *descriptor)
 			pages = (void **)page;
 		}
 		block = next;
-		count++;
 	}
-	nt_lock_release(&descriptor->lock);
-	atomic_fetch_sub_explicit(&descriptor->pending_count, count, memory_order_relaxed);
+	spinlock_release(&descriptor->lock);
 	while (pages) {
 		void **next = *pages;
 
 		nt_pages_free(pool, descriptor->type, pages);
 		pages = next;
 	}
-	return count > 0;
+	return any;
 }
 
 bool nt_pending_flush_type(struct pool *pool, enum pool_type type)
@@ -319,15 +289,15 @@ static void block_defer(struct pool *pool, struct nt_descriptor *descriptor,
 			struct nt_header *header)
 {
 	void **block = nt_body_of(header);
-	void *head = atomic_load_explicit(&descriptor->pending, memory_order_relaxed);
+	uint64_t old = atomic_load_explicit(&descriptor->pending, memory_order_relaxed), new;
 
 	nt_state_set(header, NT_CACHED | ((unsigned)descriptor->type + 1));
 	do {
-		*block = head;
+		*block = nt_pending_block(old);
+		new = (old & ~(NT_PENDING_ONE - 1)) + NT_PENDING_ONE + (uintptr_t)block;
 	} while (!atomic_compare_exchange_weak_explicit(
-		&descriptor->pending, &head, block, memory_order_release, memory_order_relaxed));
-	if (atomic_fetch_add_explicit(&descriptor->pending_count, 1, memory_order_relaxed) + 1 >=
-	    NT_PENDING_MAX)
+		&descriptor->pending, &old, new, memory_order_release, memory_order_relaxed));
+	if (new >> NT_PENDING_SHIFT >= NT_PENDING_MAX)
 		nt_pending_flush(pool, descriptor);
 }
 
@@ -342,9 +312,9 @@ void nt_block_free(struct pool *pool, struct nt_header *header)
 		block_defer(pool, descriptor, header);
 		return;
 	}
-	nt_lock_acquire(&descriptor->lock);
+	spinlock_acquire(&descriptor->lock);
 	result = block_merge(descriptor, header, &page);
-	nt_lock_release(&descriptor->lock);
+	spinlock_release(&descriptor->lock);
 	if (result != MERGE_DONE)
 		merge_stop(pool, result, header);
 	else if (page)
@@ -355,8 +325,8 @@ void nt_fragment_insert(struct pool *pool, unsigned index, void *start, unsigned
 {
 	struct nt_descriptor *descriptor = &pool->descriptors[index];
 
-	nt_lock_acquire(&descriptor->lock);
+	spinlock_acquire(&descriptor->lock);
 	header_init(start, descriptor, 0, units);
 	list_insert(descriptor, start, true);
-	nt_lock_release(&descriptor->lock);
+	spinlock_release(&descriptor->lock);
 }

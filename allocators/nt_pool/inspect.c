@@ -361,16 +361,15 @@ static int cached_check(struct audit *audit, size_t *cached)
 	int error = 0;
 
 	for (unsigned i = 0; i < pool->processor_count; i++) {
-		const struct nt_lookaside *lists = pool->processors[i].lists;
+		const struct nt_lookaside *lists = nt_processor_of(pool, i)->lists;
 
-		for (unsigned n = 0; n < NT_LOOKASIDES && !error; n++) {
+		for (unsigned n = 0; n < pool->list_count && !error; n++) {
 			error = lookaside_check(audit, &lists[n]);
 			*cached += lists[n].count;
 		}
 	}
 	for (unsigned i = 0; i < pool->descriptor_count; i++)
-		*cached += atomic_load_explicit(&pool->descriptors[i].pending_count,
-						memory_order_relaxed);
+		*cached += nt_pending_count(&pool->descriptors[i]);
 	return error;
 }
 
@@ -410,7 +409,7 @@ struct totals {
 
 static void totals_processor(struct totals *totals, const struct nt_processor *processor)
 {
-	for (unsigned n = NT_NO_LIST + 1; n < NT_LOOKASIDES; n++) {
+	for (unsigned n = NT_NO_LIST + 1; n < processor->pool->list_count; n++) {
 		const struct nt_lookaside *list = &processor->lists[n];
 		uint64_t hits = list->allocates - list->allocate_misses;
 		bool io = n < NT_IO_LIST + NT_IO_CLASSES;
@@ -426,7 +425,7 @@ static void totals_processor(struct totals *totals, const struct nt_processor *p
 	totals->depth_changes += processor->depth_changes;
 }
 
-static void totals_lock(struct totals *totals, const struct nt_lock *lock)
+static void totals_lock(struct totals *totals, const struct spinlock *lock)
 {
 	totals->acquisitions += lock->acquisitions;
 	totals->contentions += lock->contentions;
@@ -435,7 +434,7 @@ static void totals_lock(struct totals *totals, const struct nt_lock *lock)
 static void totals_pool(struct totals *totals, const struct pool *pool)
 {
 	for (unsigned i = 0; i < pool->processor_count; i++)
-		totals_processor(totals, &pool->processors[i]);
+		totals_processor(totals, nt_processor_of(pool, i));
 	for (unsigned i = 0; i < pool->descriptor_count; i++) {
 		const struct nt_descriptor *descriptor = &pool->descriptors[i];
 

@@ -1,6 +1,6 @@
 /*
- * Lookaside lists: per processor, one a unit and pool type up to 0x20 units, and three for the I/O
- * manager's larger IRPs.
+ * Lookaside lists: per processor, one a unit and pool type up to lookaside_max (0x20 units in Windows),
+ * and three for the I/O manager's larger IRPs.
  *
  * A list starts with depth 4 and never passes the maximum (256, or the option's). At intervals all
  * lists of a processor are tuned by what they missed since the last time:
@@ -35,31 +35,40 @@ static unsigned io_units(unsigned class_index)
 	return nt_units(0xD0 + 0x48 * (size_t)io_stack_locations[class_index]);
 }
 
+static unsigned lists_units(const struct nt_options *options)
+{
+	return (unsigned)(options->lookaside_max / NT_UNIT_BYTES);
+}
+
+unsigned nt_list_count(const struct nt_options *options)
+{
+	return NT_GENERAL_LIST(lists_units(options), POOL_PAGED) + 1;
+}
+
 void nt_list_numbers_init(struct pool *pool)
 {
-	unsigned units = NT_LOOKASIDE_UNITS + 1;
+	unsigned units = lists_units(&pool->options) + 1;
 
 	if (!pool->options.lookaside)
 		return;
 	for (unsigned row = 0; row < 2 * POOL_TYPES; row++)
-		for (unsigned n = 2; n <= NT_LOOKASIDE_UNITS; n++)
-			pool->list_numbers[row][n] = (uint8_t)NT_GENERAL_LIST(n, row % POOL_TYPES);
+		for (unsigned n = 2; n < units; n++)
+			pool->list_numbers[row][n] = (uint16_t)NT_GENERAL_LIST(n, row % POOL_TYPES);
 	if (!pool->options.io)
 		return;
 	for (unsigned i = 0; i < NT_IO_CLASSES; i++)
 		for (; units <= io_units(i); units++)
 			pool->list_numbers[POOL_TYPES + POOL_NONPAGED][units] =
-				(uint8_t)(NT_IO_LIST + i);
+				(uint16_t)(NT_IO_LIST + i);
 }
 
 void nt_lookaside_init(struct pool *pool, struct nt_processor *processor)
 {
 	unsigned depth = pool->options.depth < NT_DEPTH_MIN ? pool->options.depth : NT_DEPTH_MIN;
 
-	processor->pool = pool;
 	if (pool->options.tuning == NT_TUNING_CLOCK)
 		processor->tuned_at_ns = clock_now_ns();
-	for (unsigned n = NT_NO_LIST + 1; n < NT_LOOKASIDES; n++) {
+	for (unsigned n = NT_NO_LIST + 1; n < pool->list_count; n++) {
 		struct nt_lookaside *list = &processor->lists[n];
 		bool general = n >= NT_GENERAL_LIST(2, 0);
 
@@ -110,7 +119,7 @@ void nt_lookaside_step(struct nt_processor *processor)
 	}
 	processor->since_tuning = 0;
 	processor->tunings++;
-	for (unsigned n = NT_NO_LIST + 1; n < NT_LOOKASIDES; n++)
+	for (unsigned n = NT_NO_LIST + 1; n < processor->pool->list_count; n++)
 		list_tune(processor, &processor->lists[n]);
 }
 
@@ -130,6 +139,6 @@ static void list_flush(struct nt_processor *processor, struct nt_lookaside *list
 void nt_lookaside_flush(struct pool *pool)
 {
 	for (unsigned i = 0; i < pool->processor_count; i++)
-		for (unsigned n = 0; n < NT_LOOKASIDES; n++)
-			list_flush(&pool->processors[i], &pool->processors[i].lists[n]);
+		for (unsigned n = 0; n < pool->list_count; n++)
+			list_flush(nt_processor_of(pool, i), &nt_processor_of(pool, i)->lists[n]);
 }

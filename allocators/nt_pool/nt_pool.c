@@ -69,7 +69,10 @@ static const char *const tuning_names[] = { "count", "clock", "off", NULL };
 
 static const struct option_def nt_option_table[] = {
 	OPTION_BOOL(struct nt_options, lookaside, "on",
-		    "per-processor lookaside lists up to 512 bytes"),
+		    "per-processor lookaside lists up to lookaside_max"),
+	OPTION_SIZE(struct nt_options, lookaside_max, "512", 2 * NT_UNIT_BYTES,
+		    (NT_PAGE_UNITS - 1) * NT_UNIT_BYTES,
+		    "largest block, header included, that has lookaside lists (Windows: 512)"),
 	OPTION_BOOL(struct nt_options, io, "on",
 		    "lookaside lists for IRPs of 5 to 20 stack locations"),
 	OPTION_UINT(struct nt_options, depth, "256", 1, NT_DEPTH_MAX, "blocks",
@@ -79,6 +82,8 @@ static const struct option_def nt_option_table[] = {
 	OPTION_UINT(struct nt_options, interval, "4096", 64, 1 << 30, "allocations",
 		    "allocations of a processor between two tunings (tuning=count)"),
 	OPTION_BOOL(struct nt_options, deferred, "off", "merge freed blocks in batches of 32"),
+	OPTION_UINT(struct nt_options, nonpaged_pools, "1", 1, 16, "descriptors",
+		    "nonpaged descriptors, one a modelled NUMA node of neighbouring processors"),
 	OPTION_UINT(struct nt_options, paged_pools, "4", 1, 16, "descriptors",
 		    "paged descriptors, used in turn"),
 	OPTION_BOOL(struct nt_options, slack, "on",
@@ -113,17 +118,18 @@ static struct nt_processor *current_of(const struct pool *pool)
 	return current->pool == pool ? current : NULL;
 }
 
-/* Nonpaged has one descriptor; the paged ones are taken in turn. */
+/* The nonpaged descriptor is that of the processor's node; the paged ones are taken in turn. */
 static unsigned descriptor_choose(struct pool *pool, enum pool_type type)
 {
 	struct nt_processor *processor = current_of(pool);
+	unsigned paged = pool->options.nonpaged_pools;
 
-	if (type == POOL_NONPAGED)
-		return 0;
 	if (!processor)
-		return 1;
+		return type == POOL_NONPAGED ? 0 : paged;
+	if (type == POOL_NONPAGED)
+		return processor->nonpaged;
 	if (++processor->paged_turn >= pool->descriptor_count)
-		processor->paged_turn = 1;
+		processor->paged_turn = (uint8_t)paged;
 	return processor->paged_turn;
 }
 
@@ -250,7 +256,7 @@ static int nt_thread_enter(struct pool *pool, unsigned processor)
 {
 	if (processor >= pool->processor_count)
 		return -EINVAL;
-	current = &pool->processors[processor];
+	current = nt_processor_of(pool, processor);
 	return 0;
 }
 
@@ -289,7 +295,7 @@ int nt_control_reach(struct pool *pool, size_t page)
 
 	need = page_source_round_up(pool->control_source,
 				    (size_t)((char *)&pool->chunks[chunks] - (char *)pool));
-	nt_lock_acquire(&pool->control_lock);
+	spinlock_acquire(&pool->control_lock);
 	if (need > pool->control_committed) {
 		error = page_source_commit(pool->control_source,
 					   (char *)pool + pool->control_committed,
@@ -297,7 +303,7 @@ int nt_control_reach(struct pool *pool, size_t page)
 		if (!error)
 			pool->control_committed = need;
 	}
-	nt_lock_release(&pool->control_lock);
+	spinlock_release(&pool->control_lock);
 	return error;
 }
 
@@ -312,9 +318,14 @@ static size_t chunks_of(const struct page_source *source)
 }
 
 /* Takes the control area and lays it out: pool, descriptors, processors, page bitmaps. */
-static struct pool *control_create(const struct pool_config *config, unsigned descriptors)
+static struct pool *control_create(const struct pool_config *config)
 {
+	const struct nt_options *options = config->values;
 	struct page_source *source = config->pages[POOL_NONPAGED];
+	unsigned descriptors = options->nonpaged_pools + options->paged_pools;
+	unsigned lists = nt_list_count(options);
+	size_t processor_bytes = align_line(sizeof(struct nt_processor) +
+					    lists * sizeof(struct nt_lookaside));
 	size_t chunks = chunks_of(source), descriptors_at, processors_at, chunks_at, bytes, commit;
 	struct pool *pool;
 
@@ -322,7 +333,7 @@ static struct pool *control_create(const struct pool_config *config, unsigned de
 		chunks = chunks_of(config->pages[POOL_PAGED]);
 	descriptors_at = align_line(sizeof(struct pool));
 	processors_at = descriptors_at + descriptors * sizeof(struct nt_descriptor);
-	chunks_at = processors_at + config->processors * sizeof(struct nt_processor);
+	chunks_at = processors_at + config->processors * processor_bytes;
 	bytes = page_source_round_up(source,
 				     chunks_at + chunks * POOL_TYPES * sizeof(struct nt_chunk));
 	commit = page_source_round_up(source, chunks_at);
@@ -334,7 +345,11 @@ static struct pool *control_create(const struct pool_config *config, unsigned de
 		return NULL;
 	}
 	pool->descriptors = (struct nt_descriptor *)((char *)pool + descriptors_at);
+	pool->descriptor_count = descriptors;
 	pool->processors = (struct nt_processor *)((char *)pool + processors_at);
+	pool->processor_count = config->processors;
+	pool->processor_bytes = processor_bytes;
+	pool->list_count = lists;
 	pool->chunks = (struct nt_chunk *)((char *)pool + chunks_at);
 	pool->control_source = source;
 	pool->control_bytes = bytes;
@@ -351,28 +366,38 @@ static void control_destroy(struct pool *pool)
 	page_source_release(source, pool, bytes);
 }
 
+/* Neighbouring processors share a node. */
+static void processor_init(struct pool *pool, unsigned index)
+{
+	struct nt_processor *processor = nt_processor_of(pool, index);
+	unsigned nodes = pool->options.nonpaged_pools;
+
+	processor->pool = pool;
+	processor->nonpaged = (uint8_t)(index * nodes / pool->processor_count);
+	processor->paged_turn = (uint8_t)(nodes - 1);
+	nt_lookaside_init(pool, processor);
+}
+
 static int nt_create(const struct pool_config *config, struct pool **out)
 {
 	const struct nt_options *options = config->values;
-	unsigned descriptors = 1 + options->paged_pools;
-	struct pool *pool = control_create(config, descriptors);
+	struct pool *pool = control_create(config);
 
 	if (!pool)
 		return -ENOMEM;
 	pool->options = *options;
 	pool->stop = config->stop;
 	pool->stop_arg = config->stop_arg;
-	pool->processor_count = config->processors;
-	pool->descriptor_count = descriptors;
 	if (nt_big_init(pool) != 0) {
 		control_destroy(pool);
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < descriptors; i++)
-		nt_descriptor_init(&pool->descriptors[i], i, i ? POOL_PAGED : POOL_NONPAGED);
+	for (unsigned i = 0; i < pool->descriptor_count; i++)
+		nt_descriptor_init(&pool->descriptors[i], i,
+				   i < options->nonpaged_pools ? POOL_NONPAGED : POOL_PAGED);
 	nt_list_numbers_init(pool);
-	for (unsigned i = 0; i < config->processors; i++)
-		nt_lookaside_init(pool, &pool->processors[i]);
+	for (unsigned i = 0; i < pool->processor_count; i++)
+		processor_init(pool, i);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		nt_pages_init(pool, type, config->pages[type]);
 	*out = pool;

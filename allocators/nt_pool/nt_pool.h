@@ -19,6 +19,7 @@
 
 #include "allocators/pages.h"
 #include "allocators/pool.h"
+#include "allocators/spinlock.h"
 
 /* Sizes are counted in units of 16 bytes; an OS page has 256 of them. */
 #define NT_UNIT_BYTES   16u
@@ -27,7 +28,6 @@
 #define NT_HEADER_BYTES 16u
 /* A block of 255 units: BlockSize has 8 bits, so one unit of a page stays over. */
 #define NT_SMALL_BYTES_MAX 0xFE0u
-#define NT_LOOKASIDE_UNITS 0x20u
 #define NT_DEPTH_MIN       4u
 #define NT_DEPTH_MAX       256u
 #define NT_PENDING_MAX     0x20u
@@ -60,28 +60,6 @@ struct nt_links {
 	struct nt_links *next, *previous;
 };
 
-/* Spins, then yields: a holder that lost its core is not waited for at full speed. */
-struct nt_lock {
-	_Atomic uint32_t held;
-	uint64_t acquisitions, contentions; /* under the lock itself */
-};
-
-void nt_lock_wait(struct nt_lock *lock);
-
-static inline void nt_lock_acquire(struct nt_lock *lock)
-{
-	if (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire)) {
-		nt_lock_wait(lock);
-		lock->contentions++;
-	}
-	lock->acquisitions++;
-}
-
-static inline void nt_lock_release(struct nt_lock *lock)
-{
-	atomic_store_explicit(&lock->held, 0, memory_order_release);
-}
-
 /* A lookaside list: blocks of one size and type, kept by one processor. One cache line. */
 struct nt_lookaside {
 	alignas(NT_LINE) void *head; /* linked through the first word of the blocks' bodies */
@@ -94,35 +72,51 @@ _Static_assert(sizeof(struct nt_lookaside) == NT_LINE, "one cache line");
 
 /*
  * A processor's lists by number: 0 is for the sizes that have none (nothing is ever in it, so it always
- * misses), then the I/O lists, then the general ones from 2 units on.
+ * misses), then the I/O lists, then the general ones from 2 units on, `list_count` in all.
  */
 #define NT_NO_LIST                   0u
 #define NT_IO_LIST                   1u
 #define NT_GENERAL_LIST(units, type) ((units)*2 + (unsigned)(type))
-#define NT_LOOKASIDES                (NT_GENERAL_LIST(NT_LOOKASIDE_UNITS, POOL_PAGED) + 1)
 
 /* What belongs to one processor; only the thread that stands for it touches it while it runs. */
 struct nt_processor {
 	alignas(2 * NT_LINE) struct pool *pool;
-	unsigned paged_turn; /* next paged descriptor, round-robin */
+	uint8_t nonpaged; /* its node's descriptor */
+	uint8_t paged_turn; /* paged descriptor that was used last, round-robin */
 	unsigned since_tuning; /* allocations since the lists were tuned, in steps */
 	uint64_t tuned_at_ns;
 	uint64_t tunings, depth_changes, flushed;
-	struct nt_lookaside lists[NT_LOOKASIDES];
+	struct nt_lookaside lists[]; /* list_count */
 };
 
-/* One pool: 256 free lists under one lock. */
+/* Deferred frees: the block that was freed last, linked to those before it, and how many they are. */
+#define NT_PENDING_SHIFT 48 /* above every address of user space */
+#define NT_PENDING_ONE   (1ull << NT_PENDING_SHIFT)
+
+/* One pool: 256 free lists under one lock. What each use of the lock touches comes first, in one line. */
 struct nt_descriptor {
-	alignas(2 * NT_LINE) struct nt_lock lock;
-	uint8_t index;
-	enum pool_type type;
-	uint64_t splits, merges, allocations, frees, flushes;
+	alignas(2 * NT_LINE) struct spinlock lock;
 	uint64_t occupied[NT_PAGE_UNITS / 64]; /* bit n: lists[n] is not empty */
-	/* Deferred frees: pushed without the lock, taken all at once under it. */
-	alignas(NT_LINE) void *_Atomic pending;
-	_Atomic uint32_t pending_count;
+	enum pool_type type;
+	uint8_t index;
+	uint64_t splits, merges, allocations, frees, flushes;
+	/* Pushed without the lock, taken all at once under it. */
+	alignas(NT_LINE) _Atomic uint64_t pending;
 	alignas(NT_LINE) struct nt_links lists[NT_PAGE_UNITS]; /* by units; 0 and 1 stay empty */
 };
+_Static_assert(offsetof(struct nt_descriptor, splits) == NT_LINE,
+	       "lock, bitmap and type share a line");
+
+static inline void *nt_pending_block(uint64_t pending)
+{
+	return (void *)(uintptr_t)(pending & (NT_PENDING_ONE - 1));
+}
+
+static inline unsigned nt_pending_count(const struct nt_descriptor *descriptor)
+{
+	return (unsigned)(atomic_load_explicit(&descriptor->pending, memory_order_relaxed) >>
+			  NT_PENDING_SHIFT);
+}
 
 /* Three bits a page for 2^15 pages (128 MiB of addresses). Zero: not ours. */
 enum nt_plane {
@@ -147,7 +141,7 @@ struct nt_run {
 
 /* The page layer of one pool type. Page numbers count from the page source's base. */
 struct nt_pages {
-	alignas(2 * NT_LINE) struct nt_lock lock;
+	alignas(2 * NT_LINE) struct spinlock lock;
 	struct page_source *source;
 	enum pool_type type;
 	struct nt_chunk *chunks; /* this type's, every second one: see nt_pages_word */
@@ -172,7 +166,7 @@ struct nt_big_entry {
 
 /* Open addressing, linear probing, at most three quarters full. */
 struct nt_big_table {
-	alignas(2 * NT_LINE) struct nt_lock lock;
+	alignas(2 * NT_LINE) struct spinlock lock;
 	struct nt_big_entry *entries;
 	size_t capacity; /* power of two */
 	size_t count;
@@ -184,29 +178,35 @@ enum nt_tuning { NT_TUNING_COUNT, NT_TUNING_CLOCK, NT_TUNING_OFF };
 
 struct nt_options {
 	bool lookaside, io, deferred, slack;
-	unsigned depth, interval, paged_pools;
+	unsigned depth, interval, nonpaged_pools, paged_pools;
 	int tuning;
-	size_t retain, expand;
+	size_t lookaside_max, retain, expand;
 };
 
 struct pool {
 	struct nt_options options;
 	void (*stop)(void *stop_arg, const struct pool_stop *stop);
 	void *stop_arg;
-	unsigned processor_count, descriptor_count;
-	struct nt_processor *processors;
-	struct nt_descriptor *descriptors; /* [0] nonpaged, [1 ..] paged */
+	unsigned processor_count, descriptor_count, list_count;
+	size_t processor_bytes; /* from one processor to the next */
+	struct nt_processor *processors; /* see nt_processor_of */
+	struct nt_descriptor *descriptors; /* the nonpaged ones, then the paged ones */
 	/* The control area: this structure, descriptors, processors, the page bitmaps' chunks. */
 	struct page_source *control_source;
 	size_t control_bytes; /* reserved */
 	size_t control_committed; /* from the start; under control_lock */
 	struct nt_chunk *chunks;
-	struct nt_lock control_lock;
+	struct spinlock control_lock;
 	struct nt_pages pages[POOL_TYPES];
 	struct nt_big_table big;
 	/* By type, the types once more for IRPs, and units; never written after create. */
-	alignas(NT_LINE) uint8_t list_numbers[2 * POOL_TYPES][NT_PAGE_UNITS];
+	alignas(NT_LINE) uint16_t list_numbers[2 * POOL_TYPES][NT_PAGE_UNITS];
 };
+
+static inline struct nt_processor *nt_processor_of(const struct pool *pool, unsigned index)
+{
+	return (struct nt_processor *)((char *)pool->processors + index * pool->processor_bytes);
+}
 
 /* ---- headers ---- */
 
@@ -319,6 +319,8 @@ static inline unsigned nt_list_number(const struct pool *pool, enum pool_type ty
 	return pool->list_numbers[(unsigned)type + (tag == NT_IO_TAG ? POOL_TYPES : 0)][units];
 }
 
+/* Lists of a processor with these options. */
+unsigned nt_list_count(const struct nt_options *options);
 /* Fills the table from the options. */
 void nt_list_numbers_init(struct pool *pool);
 

@@ -196,7 +196,7 @@ static void *pages_expand(struct pool *pool, struct nt_pages *pages, size_t coun
 		page_source_give(source, run, bytes);
 		return NULL;
 	}
-	nt_lock_acquire(&pages->lock);
+	spinlock_acquire(&pages->lock);
 	if (page + total > pages->top)
 		pages->top = page + total;
 	bits_fill(pages, NT_OWNED, page, total, true);
@@ -205,7 +205,7 @@ static void *pages_expand(struct pool *pool, struct nt_pages *pages, size_t coun
 	bits_fill(pages, NT_END, start + count - 1, 1, true);
 	if (total > count)
 		run_free(pages, start == page ? page + count : page, total - count);
-	nt_lock_release(&pages->lock);
+	spinlock_release(&pages->lock);
 	return nt_pages_address(pages, start);
 }
 
@@ -214,7 +214,7 @@ static size_t pages_take(struct nt_pages *pages, size_t count)
 {
 	size_t page = NO_PAGE;
 
-	nt_lock_acquire(&pages->lock);
+	spinlock_acquire(&pages->lock);
 	if (count <= pages->free_pages)
 		page = pages->type == POOL_NONPAGED ? run_take(pages, count)
 						    : bitmap_take(pages, count);
@@ -223,7 +223,7 @@ static size_t pages_take(struct nt_pages *pages, size_t count)
 		bits_fill(pages, NT_END, page + count - 1, 1, true);
 		pages->free_pages -= count;
 	}
-	nt_lock_release(&pages->lock);
+	spinlock_release(&pages->lock);
 	return page;
 }
 
@@ -244,12 +244,12 @@ void nt_pages_free(struct pool *pool, enum pool_type type, void *start)
 	size_t page = nt_pages_number(pages, start), end;
 	bool plenty;
 
-	nt_lock_acquire(&pages->lock);
+	spinlock_acquire(&pages->lock);
 	end = nt_pages_skip(pages, NT_END, page, false);
 	bits_fill(pages, NT_END, end, 1, false);
 	run_free(pages, page, end - page + 1);
 	plenty = pages->free_pages > pages->retain_pages;
-	nt_lock_release(&pages->lock);
+	spinlock_release(&pages->lock);
 	if (plenty)
 		nt_pages_give(pool, type, pages->retain_pages / 2);
 }
@@ -258,9 +258,9 @@ void nt_pages_cut(struct pool *pool, enum pool_type type, void *start, size_t co
 {
 	struct nt_pages *pages = &pool->pages[type];
 
-	nt_lock_acquire(&pages->lock);
+	spinlock_acquire(&pages->lock);
 	bits_fill(pages, NT_END, nt_pages_number(pages, start) + count - 1, 1, true);
-	nt_lock_release(&pages->lock);
+	spinlock_release(&pages->lock);
 }
 
 /* The highest free run below `below`: its first page, and *end; NO_PAGE if there is none. */
@@ -330,14 +330,14 @@ void nt_pages_give(struct pool *pool, enum pool_type type, size_t target)
 	for (;;) {
 		size_t start = 0, count = 0;
 
-		nt_lock_acquire(&pages->lock);
+		spinlock_acquire(&pages->lock);
 		/* A run may have grown across `below` while the lock was not held. */
 		below = nt_pages_skip(pages, NT_FREE, below, true);
 		if (pages->free_pages > target)
 			count = run_detach(pages, &below, pages->free_pages - target, &start);
 		while (pages->top && *nt_pages_word(pages, NT_OWNED, (pages->top - 1) / 64) == 0)
 			pages->top = (pages->top - 1) / 64 * 64;
-		nt_lock_release(&pages->lock);
+		spinlock_release(&pages->lock);
 		if (!count)
 			return;
 		page_source_give(pages->source, nt_pages_address(pages, start),
