@@ -49,14 +49,15 @@
  *    and free runs may span pool pages.
  *
  * 6. Capabilities: page rules, residency, tags, trim, walk, check, counters; all memory, its own
- *    included, comes from the page sources (control data from the nonpaged one).
+ *    included, comes from the page sources (control data from the nonpaged one). What the lookaside
+ *    lists do not serve of nonpaged pool is behind one lock a node: POOL_CAP_GLOBAL_LOCK says so.
  *
  * 7. Departures from the original. Speed only: a bitmap finds the first non-empty list; a processor
  *    has its own turn of the paged descriptors, where Windows shares one counter; locks yield when
  *    the holder has lost its core. By the harness: lookaside lists are tuned by the processor
  *    itself at intervals that repeat, not once a second by another thread; memory goes back to the
  *    page source above `retain`. There is one nonpaged descriptor because a page source has one
- *    NUMA node; session pool and quotas have no counterpart. A block kept by a lookaside list is
+ *    NUMA node, unless nonpaged_pools models several; session pool and quotas have no counterpart. A block kept by a lookaside list is
  *    marked, so that a double free is caught at once.
  */
 #include <errno.h>
@@ -204,6 +205,32 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 			"the next block's header disagrees about the size: an overrun");
 }
 
+/* The block's type by its header, if header and witness are a live block's of this tag; else POOL_TYPES or more. */
+static inline unsigned live_type(struct nt_header *header, uint32_t tag)
+{
+	unsigned type = nt_state(header) - nt_busy_state(POOL_NONPAGED);
+	unsigned units = header->block_size;
+
+	if (UNLIKELY(type >= POOL_TYPES || header->tag != tag ||
+		     *nt_size_witness(header, units) != units))
+		return POOL_TYPES;
+	return type;
+}
+
+/* What no list keeps, and what is no block: looks again, so that the common case has nothing to hand over. */
+static __attribute__((noinline)) void free_uncommon(struct pool *pool, void *block, uint32_t tag)
+{
+	struct nt_header *header = nt_header_of(block);
+
+	if (nt_page_aligned(block))
+		nt_big_free(pool, block, tag);
+	else if (live_type(header, tag) >= POOL_TYPES || header->block_size < 2)
+		free_refuse(pool, header, tag);
+	else
+		nt_block_free(pool, header);
+}
+
+/* As in nt_alloc, no frame. */
 static void nt_free(struct pool *pool, void *block, uint32_t tag)
 {
 	struct nt_processor *processor = current;
@@ -211,22 +238,20 @@ static void nt_free(struct pool *pool, void *block, uint32_t tag)
 	struct nt_lookaside *list;
 	unsigned type, units;
 
-	if (UNLIKELY(nt_page_aligned(block))) {
-		nt_big_free(pool, block, tag);
+	if (UNLIKELY(nt_page_aligned(block) || processor->pool != pool)) {
+		free_uncommon(pool, block, tag);
 		return;
 	}
-	type = nt_state(header) - nt_busy_state(POOL_NONPAGED);
+	type = live_type(header, tag);
+	if (UNLIKELY(type >= POOL_TYPES)) {
+		free_uncommon(pool, block, tag);
+		return;
+	}
 	units = header->block_size;
-	if (UNLIKELY(type >= POOL_TYPES || header->tag != tag ||
-		     *nt_size_witness(header, units) != units || units < 2)) {
-		free_refuse(pool, header, tag);
-		return;
-	}
 	list = &processor->lists[nt_list_number(pool, type, units, tag)];
 	/* An IRP that no I/O list handed out may have a size between theirs. */
-	if (UNLIKELY(processor->pool != pool || list->units != units ||
-		     !nt_lookaside_push(list, header, type)))
-		nt_block_free(pool, header);
+	if (UNLIKELY(list->units != units || !nt_lookaside_push(list, header, type)))
+		free_uncommon(pool, block, tag);
 }
 
 static size_t nt_block_bytes(struct pool *pool, const void *block)
@@ -416,8 +441,8 @@ static void nt_destroy(struct pool *pool)
 
 const struct pool_backend nt_pool_backend = {
 	.abi = POOL_ABI,
-	.caps = POOL_CAP_NATIVE | POOL_CAP_PAGE_RULES | POOL_CAP_RESIDENT | POOL_CAP_TAGS |
-		POOL_CAP_TRIM | POOL_CAP_WALK | POOL_CAP_CHECK | POOL_CAP_COUNTERS,
+	.caps = POOL_CAP_NATIVE | POOL_CAP_PAGE_RULES | POOL_CAP_RESIDENT | POOL_CAP_GLOBAL_LOCK |
+		POOL_CAP_TAGS | POOL_CAP_TRIM | POOL_CAP_WALK | POOL_CAP_CHECK | POOL_CAP_COUNTERS,
 	.name = "nt-pool",
 	.summary = "the classic Windows pool (2000 .. 10 1809): lookaside lists over boundary tags",
 	.options = nt_option_table,
