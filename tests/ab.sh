@@ -1,33 +1,13 @@
 #!/usr/bin/env bash
 # poolbench ab and compare as a person or a CI meets them. usage: ab.sh POOLBENCH BROKEN_PLUGINS_DIRECTORY
 # No absolute time is a condition: what is known is that a backend is itself, and that work was planted.
-set -uo pipefail
 poolbench=$1 broken=$2
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 # shellcheck source=tests/junit_check.sh
 . "$here/junit_check.sh"
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-failures=0 checks=0
 small=(--workload irp-storm --events 10000 --laps 8 --passes throughput --no-plots)
-
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | head -n 30
-	failures=$((failures + 1))
-}
-
-# expect CODE PATTERN COMMAND...: the exit code (a pattern), and a pattern (extended) in what it prints.
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	[[ "$got" =~ ^($code)$ ]] || { fail "exit code $got, not $code: $*"; return 1; }
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
-}
 
 # junit FILE: good by its schema, where there is a parser for it.
 junit() {
@@ -180,5 +160,4 @@ junit doubled.xml
 expect 0 '<failure type="REGRESSION" message="NEW/BASE' cat doubled.xml
 expect 0 '"verdict": "IMPROVEMENT"' "$poolbench" compare doubled base --json
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end

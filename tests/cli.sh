@@ -1,31 +1,12 @@
 #!/usr/bin/env bash
 # The command line as a person meets it: what is said and which code comes back, for bad input, broken backends,
 # killed runs and full disks. usage: cli.sh POOLBENCH BROKEN_PLUGINS_DIRECTORY
-set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1 broken=$2
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-failures=0 checks=0
 # Small runs: what is tested is the machinery.
 small=(--repetitions 2 --events 4000 --laps 3 --no-plots --timeout 60)
-
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | head -n 12
-	failures=$((failures + 1))
-}
-
-# expect CODE PATTERN COMMAND...: the exit code, and a pattern (extended) in what it prints.
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	[ "$got" -eq "$code" ] || { fail "exit code $got, not $code: $*"; return 1; }
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
-}
 
 # count PATTERN FILE
 count() {
@@ -210,5 +191,4 @@ awk 'match($0, /"harness_bytes": *[0-9.e+]+/) {
 } END { exit !(n == 30 && late <= early * 1.05) }' long-run/records.jsonl ||
 	fail "the harness of the last repetitions holds more than that of the first"
 
-echo "$checks checks, $failures failed"
-[ "$failures" -eq 0 ]
+expectations_end

@@ -1,33 +1,13 @@
 #!/usr/bin/env bash
 # `track export` from outside, and its documents before the parsers of others: libxml2 for JUnit, Prometheus' own
 # OpenMetrics parser where Python has it. usage: export.sh EXPORT_TOOL
-set -uo pipefail
 tool=$1
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 # shellcheck source=tests/junit_check.sh
 . "$here/junit_check.sh"
-scratch=$(mktemp -d)
 export TMPDIR=$scratch
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-failures=0 checks=0
-
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | head -n 12
-	failures=$((failures + 1))
-}
-
-# expect CODE PATTERN COMMAND...: the exit code, and a pattern (extended) in what it prints.
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	[ "$got" -eq "$code" ] || { fail "exit code $got, not $code: $*"; return 1; }
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
-}
 
 command -v xmllint >/dev/null || { echo "xmllint is missing: apt-get install libxml2-utils"; exit 77; }
 python=
@@ -90,5 +70,4 @@ expect 0 "[0-9]+ cells failed or were skipped" "$tool" --format bmf -o bmf.json 
 expect 0 '"latency"' "$tool" --format bmf -o - whole
 [ "$(ls -A | grep -c tmp$)" -eq 0 ] || fail "temporary files were left"
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end

@@ -1,27 +1,10 @@
 #!/usr/bin/env bash
 # poolbench stress from outside: exit codes, words, JSON, saved traces that repeat. usage: stress_cli.sh POOLBENCH BROKEN
-set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1
 broken=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-checks=0
-failed=0
-
-# expect CODE REGEX COMMAND...: the exit code, and a line of stdout or stderr that matches
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	if [ "$got" -ne "$code" ] || ! grep -qE "$pattern" out; then
-		echo "FAILED: $* gave $got, expected $code and '$pattern':"
-		head -n 20 out
-		failed=$((failed + 1))
-	fi
-}
 
 # ---- a finding, its file, its repetition ----
 expect 1 "^  rule      overlap:" "$poolbench" stress --backend "$broken/overlap.so"
@@ -30,10 +13,7 @@ repeat=$(sed -nE 's/^  repeat    poolbench //p' out)
 before=$(sed -nE 's/.*shrunk from ([0-9]+)\).*/\1/p' out)
 after=$(sed -nE 's/.* \(([0-9]+) events, shrunk.*/\1/p' out)
 checks=$((checks + 1))
-[ -n "$after" ] && [ "$((after * 4))" -lt "$before" ] || {
-	echo "FAILED: shrunk from '$before' to '$after' events"
-	failed=$((failed + 1))
-}
+[ -n "$after" ] && [ "$((after * 4))" -lt "$before" ] || fail "shrunk from '$before' to '$after' events"
 expect 1 "^  rule      overlap:" "$poolbench" stress --replay "$trace"
 expect 0 "sound" "$poolbench" stress --replay "$trace" --backend "$broken/sound.so"
 # shellcheck disable=SC2086
@@ -65,23 +45,15 @@ expect 0 "sound" "$poolbench" stress --rounds 6 --verify special-underrun,tracki
 # ---- what was found is kept: by later backends, when it is interrupted, when no file can be written ----
 expect 1 "^[^ ]*/sound.so: sound" "$poolbench" stress --no-shrink --rounds 6 \
 	--backend "$broken/crashes_in_create.so,$broken/sound.so"
-grep -q "^  rule      crash:" out && grep -q "^  where     create" out || {
-	echo "FAILED: a plugin that crashes in create:"
-	cat out
-	failed=$((failed + 1))
-}
+grep -q "^  rule      crash:" out && grep -q "^  where     create" out || fail "a plugin that crashes in create"
 expect 1 "note +the trace could not be written" "$poolbench" stress --no-shrink --out nowhere --backend "$broken/overlap.so"
-"$poolbench" stress --json --no-shrink --seconds 300 --backend "$broken/overlap.so,$broken/sound.so" >kept 2>/dev/null &
+"$poolbench" stress --json --no-shrink --seconds 300 --backend "$broken/overlap.so,$broken/sound.so" >out 2>/dev/null &
 sleep 3
 kill -INT $!
 wait $!
 code=$?
 checks=$((checks + 1))
-[ "$code" -eq 1 ] && grep -q '"rule": "overlap"' kept && tail -n 1 kept | grep -q "^}" || {
-	echo "FAILED: interrupted, it kept:"
-	head -n 40 kept
-	failed=$((failed + 1))
-}
+[ "$code" -eq 1 ] && grep -q '"rule": "overlap"' out && tail -n 1 out | grep -q "^}" || fail "interrupted, what was found is lost"
 
 # ---- bad input ----
 expect 2 "did you mean 'nt-pool'" "$poolbench" stress --backend nt-poo
@@ -104,5 +76,4 @@ expect 2 "short.pbt" "$poolbench" stress --replay short.pbt
 expect 2 "seed 1e3: wants a number" "$poolbench" stress --seed 1e3
 expect 2 "rounds 0" "$poolbench" stress --rounds 0
 
-echo "$checks checks, $failed failed"
-[ "$failed" -eq 0 ]
+expectations_end

@@ -1,29 +1,11 @@
 #!/usr/bin/env bash
 # poolbench track as a person or a CI meets it. usage: track.sh POOLBENCH TRACK_SAMPLE
-set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1 sample=$2
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
 unset POOLBENCH_STORE
-failures=0 checks=0
 
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | head -n 30
-	failures=$((failures + 1))
-}
-
-# expect CODE PATTERN COMMAND...: the exit code (a pattern), and a pattern (extended) in what it prints.
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	[[ "$got" =~ ^($code)$ ]] || { fail "exit code $got, not $code: $*"; return 1; }
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
-}
 track() { "$poolbench" track "$@"; }
 commit_of() { printf 'commit-%s' "$1" | sha1sum | cut -c 1-40; }
 
@@ -213,5 +195,4 @@ else
 	echo "skipped: a full disk (cannot mount a small tmpfs)"
 fi
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end

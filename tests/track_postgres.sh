@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # A team's shared history: poolbench track against a real PostgreSQL server on a socket in a temporary directory, killed in
 # mid-write. usage: track_postgres.sh POOLBENCH TRACK_SAMPLE HISTORY_V1_SQL. 77: no server is installed here.
-set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1 sample=$2 old=$3
 bin=$(find /usr/lib/postgresql/*/bin /usr/pgsql-*/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
 [ -n "$bin" ] || bin=$(dirname "$(command -v initdb 2>/dev/null || echo /)")
@@ -9,9 +11,7 @@ bin=$(find /usr/lib/postgresql/*/bin /usr/pgsql-*/bin -maxdepth 0 2>/dev/null | 
 "$poolbench" track list --store "postgresql://[" 2>&1 | grep -q "without PostgreSQL" &&
 	{ echo "skipped: built without libpq"; exit 77; }
 
-scratch=$(mktemp -d)
 chmod 755 "$scratch"
-cd "$scratch" || exit 1
 # The server refuses to run as root: then as the package's user, or as nobody.
 as_server=()
 if [ "$(id -u)" -eq 0 ]; then
@@ -41,22 +41,6 @@ for database in history empty old newer other crash; do
 	sql -d postgres -c "CREATE DATABASE $database" || exit 1
 done
 
-failures=0 checks=0
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | head -n 20
-	failures=$((failures + 1))
-}
-# expect CODE PATTERN COMMAND...: the exit code, and a pattern (extended) in what it prints.
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	[[ "$got" =~ ^($code)$ ]] || { fail "exit code $got, not $code: $*"; return 1; }
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
-}
 POOLBENCH_STORE=$(url history)
 export POOLBENCH_STORE
 track() { "$poolbench" track "$@"; }
@@ -207,5 +191,4 @@ server "$bin/pg_ctl" -D "$scratch/server/data" -m fast -w stop >/dev/null
 expect 3 "cannot reach.*running" track add k3 --branch main
 expect 3 "cannot reach" track check k3
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end

@@ -1,32 +1,13 @@
 #!/usr/bin/env bash
 # poolbench tune as a person or a script meets it: words, exit codes, resuming. usage: tune.sh POOLBENCH PLANTED_PLUGIN
 # No absolute time is a condition: the slopes are planted, and steep.
-set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1 valley=$2
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-failures=0 checks=0
 small=(--workload irp-storm --events 4000 --laps 6 --alpha 0.3 --no-plots)
 steep="$valley:base=200,slope=60"
 quick=(--backend "$steep" "${small[@]}" --page-size 16K,64K,256K --backing base --threshold 20 --confirm-pairs 2)
-
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | head -n 30
-	failures=$((failures + 1))
-}
-
-# expect CODE PATTERN COMMAND...: the exit code (a pattern), and a pattern (extended) in what it prints.
-expect() {
-	local code=$1 pattern=$2 got
-	shift 2
-	checks=$((checks + 1))
-	"$@" >out 2>&1
-	got=$?
-	[[ "$got" =~ ^($code)$ ]] || { fail "exit code $got, not $code: $*"; return 1; }
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" out || { fail "no /$pattern/ from: $*"; return 1; }
-}
 
 # ---- bad input, in words ----
 expect 2 "which backend" "$poolbench" tune --workload irp-storm
@@ -148,5 +129,4 @@ expect 0 "The answer: SETTLED" cat killed/report.html
 [ ! -e killed/plots/throughput.svg ] || fail "a tuning is drawn as a comparison"
 grep -q "64K (answer)" killed/plots/front-irp-storm.svg || fail "the front does not name the answer"
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end
