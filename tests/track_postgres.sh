@@ -133,8 +133,9 @@ points() { sql -d crash -c "SELECT count(*) FROM track_point WHERE run = '$1'"; 
 POOLBENCH_STORE=$(url crash)
 expect 0 "added as" track add k1 --branch main
 hold crash "LOCK TABLE track_point IN ACCESS EXCLUSIVE MODE"
-# it has written the run and waits at its first point: in the midst of its transaction
-track add k2 --branch main --wait 60 >out.k 2>&1 &
+# It has written the run and waits at its first point: in the midst of its transaction. Not by way of the function: the
+# writer itself is to be killed, and it must not keep what the holder reads from open.
+"$poolbench" track add k2 --branch main --wait 60 >out.k 2>&1 9>&- &
 adder=$!
 for _ in $(seq 100); do
 	[ "$(sql -d crash -c "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")" -ge 1 ] && break
@@ -157,7 +158,7 @@ expect 0 "added as" track add k2 --branch main
 # ---- a connection that is ended, a server that stops, one that does not allow writing ----
 "$sample" k3 seed=33 day=33
 hold crash "LOCK TABLE track_point IN ACCESS EXCLUSIVE MODE"
-track add k3 --branch main --wait 60 >out.k 2>&1 &
+"$poolbench" track add k3 --branch main --wait 60 >out.k 2>&1 9>&- &
 adder=$!
 for _ in $(seq 100); do
 	[ "$(sql -d crash -c "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")" -ge 1 ] && break
@@ -176,7 +177,7 @@ expect 0 "records" track list
 sql -d postgres -c "ALTER DATABASE crash RESET default_transaction_read_only"
 # the writer is killed: the server drops what it had begun
 hold crash "LOCK TABLE track_point IN ACCESS EXCLUSIVE MODE"
-track add k3 --branch main --wait 60 >out.k 2>&1 &
+"$poolbench" track add k3 --branch main --wait 60 >out.k 2>&1 9>&- &
 adder=$!
 for _ in $(seq 100); do
 	[ "$(sql -d crash -c "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")" -ge 1 ] && break
