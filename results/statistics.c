@@ -265,6 +265,42 @@ int hodges_lehmann(const double *values, size_t count, double level, double *est
 	return 0;
 }
 
+int signed_rank_half_width(const double *values, size_t count, double level, double *half_width)
+{
+	const size_t averages = count * (count + 1);
+	size_t critical, next = 0, beyond;
+	double *walsh, tail;
+	int error;
+
+	*half_width = NAN;
+	if (!count)
+		return 0;
+	error = signed_rank_critical(count, level, &critical, &tail);
+	if (error)
+		return error;
+	walsh = malloc(averages * sizeof(*walsh));
+	if (!walsh)
+		return -ENOMEM;
+	/* What is above 0 of (+-v[i] +- v[j]) / 2, each with chance 1/4; those of a value with itself twice, for 1/2. */
+	for (size_t i = 0; i < count; i++) {
+		const double a = fabs(values[i]) / 2;
+
+		walsh[next++] = 2 * a;
+		walsh[next++] = 2 * a;
+		for (size_t j = i + 1; j < count; j++) {
+			const double b = fabs(values[j]) / 2;
+
+			walsh[next++] = a + b;
+			walsh[next++] = fabs(a - b);
+		}
+	}
+	qsort(walsh, averages, sizeof(*walsh), compare_doubles);
+	beyond = 4 * (critical - 1);
+	*half_width = beyond < averages ? walsh[averages - 1 - beyond] : 0;
+	free(walsh);
+	return 0;
+}
+
 int paired_ratio(const double *a, const double *b, size_t count, double level,
 		 struct paired_ratio *out)
 {

@@ -50,6 +50,14 @@ struct interval sorted_median_interval(const double *sorted, size_t count, doubl
 int hodges_lehmann(const double *values, size_t count, double level, double *estimate,
 		   struct interval *interval);
 
+/*
+ * Half the width of that interval for values whose signs are fair coins, as the differences of one thing from itself
+ * are: the distance that as many Walsh averages exceed, in the mean over all 2^n sign assignments, as lie outside
+ * of the interval. One assignment's own interval is as wide as its luck: two of twenty values that are far off and
+ * happen to have the same sign make it reach out to them. NaN for no values.
+ */
+int signed_rank_half_width(const double *values, size_t count, double level, double *half_width);
+
 struct signed_rank {
 	size_t used; /* differences that are not zero: zeros are dropped, as Wilcoxon did */
 	double rank_sum; /* of the positive ones; ties share their mean rank */

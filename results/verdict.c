@@ -84,16 +84,15 @@ int log_ratio(const double *logs, size_t count, double level, struct paired_rati
 
 static int find_threshold(const struct trial *trial, const struct verdict_rules *rules, double *out)
 {
-	struct interval interval;
-	double centre;
-	int error = hodges_lehmann(trial->control, trial->controls, NOISE_LEVEL, &centre,
-				   &interval);
+	double half_width;
+	int error = signed_rank_half_width(trial->control, trial->controls, NOISE_LEVEL,
+					   &half_width);
 
 	if (error)
 		return error;
 	*out = rules->threshold;
 	if (trial->controls)
-		*out = fmax(*out, expm1((interval.high - interval.low) / 2));
+		*out = fmax(*out, expm1(half_width));
 	return 0;
 }
 

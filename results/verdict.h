@@ -9,9 +9,10 @@
  *
  * The rule, at each of a few looks with more and more search pairs:
  *
- *   threshold    the larger of the user's and the trial's own noise: half the width of the exact 99 %
- *                signed-rank interval of the control, i.e. what A against A exceeds in one session of a
- *                hundred with this many pairs.
+ *   threshold    the larger of the user's and the trial's own noise: half the width of the 99 % signed-rank
+ *                interval of the control, in the mean over all signs, which are fair coins
+ *                (signed_rank_half_width): what A against A exceeds in one session of a hundred
+ *                with this many pairs.
  *   suspicion    the signed-rank p-value, after Holm's correction over the family of trials, is at
  *                most alpha/looks, and the effect reaches the threshold: a change of that size lies
  *                within the interval or below it. (To ask that the estimate itself be at least the

@@ -125,7 +125,7 @@ static void noise_is_inconclusive_and_widens_the_threshold(void **state)
 	struct bench b;
 
 	(void)state;
-	bench_init(&b, 0.01, 0.2);
+	bench_init(&b, 0.03, 0.2);
 	trials_look(&b.trial, 1, &b.rules, false);
 	assert_int_equal(b.trial.state, TRIAL_OPEN);
 	assert_true(b.trial.threshold > b.rules.threshold);
@@ -143,6 +143,27 @@ static void noise_is_inconclusive_and_widens_the_threshold(void **state)
 	b.trial.searched = b.trial.controls = 0;
 	trials_look(&b.trial, 1, &b.rules, true);
 	assert_int_equal(b.trial.verdict, VERDICT_INCONCLUSIVE);
+}
+
+/* Neighbours that come and go: two of twenty control pairs are 30 % off, both by chance the same way. */
+static void two_disturbed_pairs_do_not_hide_a_change(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 0.03, 0.01);
+	b.control[4] = b.control[11] = 0.3;
+	b.search[7] = -0.3;
+	b.search[13] = 0.3;
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_true(b.trial.threshold <= 0.021);
+	assert_int_equal(b.trial.state, TRIAL_SUSPECT);
+	/* a third of them is noise, and counts */
+	bench_init(&b, 0.03, 0.01);
+	for (int i = 0; i < 20; i += 3)
+		b.control[i] = i % 2 ? 0.3 : -0.3;
+	trials_look(&b.trial, 1, &b.rules, false);
+	assert_true(b.trial.threshold > 0.05);
 }
 
 /* One cell in which p is just small enough alone, and is not in a family of ten. */
@@ -287,6 +308,28 @@ static void planted_changes_are_found(void **state)
 	assert_true(large.verdicts[VERDICT_REGRESSION] < 450);
 }
 
+/* Pairs of which one in twenty is 30 % off, as beside a neighbour that is not waited for. */
+static void a_few_far_pairs_cost_little(void **state)
+{
+	static double noise[NOISES];
+	struct rehearsal_counts none = { 0 }, three = { 0 };
+	struct verdict_rules rules;
+	struct random random;
+	struct rehearsal rehearsal = { noise, NOISES, 1, 0, &rules };
+
+	(void)state;
+	verdict_rules_init(&rules);
+	random_seed(&random, 11);
+	make_noise(noise, 0.01, &random);
+	for (int i = 0; i < NOISES; i += 20)
+		noise[i] = 0.3;
+	assert_int_equal(rehearse(&rehearsal, 2000, &random, &none), 0);
+	rehearsal.effect = 0.03;
+	assert_int_equal(rehearse(&rehearsal, 1000, &random, &three), 0);
+	assert_true(none.verdicts[VERDICT_REGRESSION] <= 20);
+	assert_true(three.found_within[0] >= 900);
+}
+
 static void power_agrees_with_the_sessions(void **state)
 {
 	struct bench b;
@@ -313,12 +356,14 @@ int main(void)
 		cmocka_unit_test(faster_is_an_improvement),
 		cmocka_unit_test(small_changes_are_equivalent),
 		cmocka_unit_test(noise_is_inconclusive_and_widens_the_threshold),
+		cmocka_unit_test(two_disturbed_pairs_do_not_hide_a_change),
 		cmocka_unit_test(holm_keeps_the_family),
 		cmocka_unit_test(a_differing_control_is_seen),
 		cmocka_unit_test(looks_are_laid_out),
 		cmocka_unit_test(gates_take_the_worst),
 		cmocka_unit_test(no_false_alarms),
 		cmocka_unit_test(planted_changes_are_found),
+		cmocka_unit_test(a_few_far_pairs_cost_little),
 		cmocka_unit_test(power_agrees_with_the_sessions),
 	};
 
