@@ -6,7 +6,7 @@
 
 #include "bench/clock.h"
 
-#define TIMINGS           200 /* of a chain, the fastest counts */
+#define TIMINGS           50 /* of a chain, the fastest counts */
 #define STEP_TIMING_STEPS 20000u
 
 static inline void fence(void)

@@ -137,7 +137,7 @@ static void calibration_goes_there_and_back(void **state)
 	assert_true(fabs(slowdown_calibrate(&pilot, 0.06) / steps - 2) < 1e-9);
 	slowdown_report((uint32_t)steps, 100, 400000, &slowed);
 	assert_true(counter(&slowed, SLOWDOWN_COUNTER_STEPS) == floor(steps));
-	/* both are the fastest of hundreds of timings; the machine may still change speed between them */
+	/* both are the fastest of dozens of timings; the machine may still change speed between them */
 	assert_true(slowdown_true_share(&slowed, ns_per_op) > 0.015);
 	assert_true(slowdown_true_share(&slowed, ns_per_op) < 0.06);
 	/* no room for counters is no reason to overrun */
