@@ -25,6 +25,7 @@
 #include <stdio.h>
 
 #include "bench/plan.h"
+#include "bench/quiet.h"
 #include "results/junit.h"
 #include "results/run_dir.h"
 #include "results/verdict.h"
@@ -61,6 +62,7 @@ struct ab_options {
 	unsigned pairs, max_pairs;
 	double budget_seconds; /* 0: none; no look is started after it */
 	double planted;        /* share of A's time; 0: no positive control */
+	double quiet_wait;     /* for a quiet core: at most this share of the time measured; 0: none */
 	double slow_b;         /* for tests of the comparison itself: planted into B */
 	enum metric statistic; /* of a process's laps: ns_per_op_min, _q1 or ns_per_op */
 	bool gate[AB_SERIES];
@@ -108,6 +110,7 @@ struct ab_cell {
 	uint32_t slow_steps, slow_b_steps; /* of the slowed A and of B; 0: none planted */
 	struct ab_batch search[PASSES], confirm[PASSES];
 	struct ab_track tracks[AB_SERIES];
+	struct quiet quiet;  /* when its processes of the throughput pass may begin */
 	double true_share;   /* median of the slowed processes' */
 	char failed[PASSES][320]; /* not empty: a process failed, and how */
 	bool failed_b;            /* it was B that failed, where A did not */

@@ -68,6 +68,12 @@ static void print_controls(const struct ab_session *session, const struct ab_cel
 	const struct trial *trial = track->trial;
 	const double alpha = verdict_look_alpha(&session->rules[PASS_THROUGHPUT]);
 
+	if (cell->quiet.readings && session->options.quiet_wait > 0)
+		fprintf(file,
+			"%swaited %.1f s for a core to itself; %u of %lu processes began on a "
+			"shared one\n",
+			indent, cell->quiet.waited_seconds, cell->quiet.disturbed,
+			cell->quiet.readings);
 	if (!track->measured || !trial->controls)
 		return;
 	fprintf(file, "%sA against A: %.4f (%.4f .. %.4f), so changes from %.1f %% on count here\n",

@@ -149,7 +149,7 @@ static int hold_session(const struct ab_selftest *test, const char *name,
 
 struct real_counts {
 	unsigned sessions[2], verdicts[2][VERDICTS], pairs[2]; /* without and with a slow-down */
-	double seconds[2], processor_seconds[2], longest;
+	double seconds[2], processor_seconds[2], waited_seconds[2], longest;
 };
 
 static void count_session(struct real_counts *counts, unsigned slow,
@@ -162,6 +162,7 @@ static void count_session(struct real_counts *counts, unsigned slow,
 	counts->pairs[slow] += (unsigned)(trial->searched + trial->confirmed);
 	counts->seconds[slow] += session->seconds;
 	counts->processor_seconds[slow] += session->processor_seconds;
+	counts->waited_seconds[slow] += session->cells[0].quiet.waited_seconds;
 	counts->longest = fmax(counts->longest, session->seconds);
 }
 
@@ -193,10 +194,10 @@ static void print_real(const struct real_counts *counts, FILE *file)
 {
 	fprintf(file, "\n### Real sessions, from the first process to the verdict\n\n"
 		      "| B | sessions | REGRESSION | EQUIVALENT | INCONCLUSIVE | IMPROVEMENT | "
-		      "mean pairs | mean seconds | of processor time |\n"
-		      "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+		      "mean pairs | mean seconds | of processor time | waiting for a quiet core "
+		      "|\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
 	for (int slow = 0; slow < 2; slow++)
-		fprintf(file, "| %s | %u | %u | %u | %u | %u | %.1f | %.1f | %.1f |\n",
+		fprintf(file, "| %s | %u | %u | %u | %u | %u | %.1f | %.1f | %.1f | %.1f |\n",
 			slow ? "A, " REAL_EFFECT " % planted" : "A", counts->sessions[slow],
 			counts->verdicts[slow][VERDICT_REGRESSION],
 			counts->verdicts[slow][VERDICT_EQUIVALENT],
@@ -204,7 +205,8 @@ static void print_real(const struct real_counts *counts, FILE *file)
 			counts->verdicts[slow][VERDICT_IMPROVEMENT],
 			(double)counts->pairs[slow] / counts->sessions[slow],
 			counts->seconds[slow] / counts->sessions[slow],
-			counts->processor_seconds[slow] / counts->sessions[slow]);
+			counts->processor_seconds[slow] / counts->sessions[slow],
+			counts->waited_seconds[slow] / counts->sessions[slow]);
 }
 
 /* ---- the figures to reach ---- */

@@ -58,17 +58,23 @@ static void make_spec(const struct session_run *run, const struct ab_cell *cell,
 }
 
 /* The record of one process, measured now or before. */
-static int obtain(struct session_run *run, const struct ab_cell *cell, enum pass pass,
+static int obtain(struct session_run *run, struct ab_cell *cell, enum pass pass,
 		  unsigned batch, unsigned round, enum ab_role role, struct record *out)
 {
 	struct measure_spec spec;
 	struct cell kept;
+	int error;
 
 	recorded_cell(cell, role, &kept);
 	make_spec(run, cell, pass, role, &spec);
 	spec.repetition = (batch * AB_BATCH + round) * AB_ROLES + role;
-	return sampler_take(&run->sampler, &spec, &kept, spec.slowdown_steps ? SLOWED_SUFFIX : NULL,
-			    out);
+	if (pass == PASS_THROUGHPUT)
+		quiet_ask(&cell->quiet, run->session->options.quiet_wait, &spec);
+	error = sampler_take(&run->sampler, &spec, &kept,
+			     spec.slowdown_steps ? SLOWED_SUFFIX : NULL, out);
+	if (!error)
+		quiet_learn(&cell->quiet, out);
+	return error;
 }
 
 static void note_failure(struct ab_cell *cell, enum pass pass, enum ab_role role,

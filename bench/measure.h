@@ -35,6 +35,8 @@ struct measure_spec {
 	char heap_map[192];   /* memory pass: which of them get a picture (bench/heap_map.h) */
 	char age[128];        /* ageing pass: laps and options (workloads/ageing.h) */
 	unsigned slowdown_steps; /* planted in the throughput pass (bench/slowdown.h); 0: none */
+	double quiet_sharing; /* throughput pass: the laps wait for a canary_sharing() of at most this; 0: no wait */
+	double quiet_wait_seconds; /* and no longer than this */
 	int trace_fd;         /* an image of the trace, or -1: generate it */
 };
 

@@ -15,7 +15,7 @@ char *measure_spec_format(const struct measure_spec *spec)
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)spec->seed);
 	object = json_pack(
-		"{ss ss si sI ss ss si si ss sI si si ss ss sb sI sI sI si ss ss si si si}",
+		"{ss ss si sI ss ss si si ss sI si si ss ss sb sI sI sI si ss ss si si sf sf si}",
 		"backend", spec->cell.backend, "workload", spec->cell.workload, "threads",
 		(int)spec->cell.threads, "page_size", (json_int_t)spec->cell.page_size, "backing",
 		spec->cell.backing, "pass", pass_names[spec->pass], "repetition",
@@ -27,7 +27,8 @@ char *measure_spec_format(const struct measure_spec *spec)
 		(json_int_t)spec->limit_bytes[POOL_NONPAGED], "paged_limit_bytes",
 		(json_int_t)spec->limit_bytes[POOL_PAGED], "checkpoints", (int)spec->checkpoints,
 		"heap_map", spec->heap_map, "age", spec->age, "node", spec->node, "slowdown_steps",
-		(int)spec->slowdown_steps, "trace_fd", spec->trace_fd);
+		(int)spec->slowdown_steps, "quiet_sharing", spec->quiet_sharing,
+		"quiet_wait_seconds", spec->quiet_wait_seconds, "trace_fd", spec->trace_fd);
 	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	return text;
@@ -59,11 +60,12 @@ static int unpack(json_t *object, struct measure_spec *spec, char *why, size_t w
 	int trace_fd = -1, node = -1, slowdown = 0, pass_index, touch_index;
 	json_int_t page_size = POOL_OS_PAGE, events = (json_int_t)spec->events, resident = 0;
 	json_int_t nonpaged = 0, paged = 0;
+	double quiet_sharing = 0, quiet_wait = 0;
 	json_error_t error;
 
 	if (json_unpack_ex(object, &error, 0,
 			   "{ss ss s?i s?I s?s s?s s?i s?i s?s s?I s?i s?i s?s s?s s?b s?I s?I "
-			   "s?I s?i s?s s?s s?i s?i s?i}",
+			   "s?I s?i s?s s?s s?i s?i s?i s?F s?F}",
 			   "backend", &backend, "workload", &workload, "threads", &threads,
 			   "page_size", &page_size, "backing", &backing, "pass", &pass,
 			   "repetition", &repetition, "order", &order, "seed", &seed, "events",
@@ -71,14 +73,16 @@ static int unpack(json_t *object, struct measure_spec *spec, char *why, size_t w
 			   &bind, "paging_file", &paging, "paged_resident_bytes", &resident,
 			   "nonpaged_limit_bytes", &nonpaged, "paged_limit_bytes", &paged,
 			   "checkpoints", &checkpoints, "heap_map", &heap_map, "age", &age, "node",
-			   &node, "trace_fd", &trace_fd, "slowdown_steps", &slowdown) != 0) {
+			   &node, "trace_fd", &trace_fd, "slowdown_steps", &slowdown,
+			   "quiet_sharing", &quiet_sharing, "quiet_wait_seconds",
+			   &quiet_wait) != 0) {
 		snprintf(why, why_bytes, "%s", error.text);
 		return -EINVAL;
 	}
 	pass_index = index_of(pass_names, pass);
 	touch_index = index_of(touch_mode_names, touch);
 	if (pass_index < 0 || touch_index < 0 || threads < 1 || laps < 1 || warmup < 0 ||
-	    checkpoints < 1 || slowdown < 0 || page_size < 0 || events < 1) {
+	    checkpoints < 1 || slowdown < 0 || !(quiet_sharing >= 0) || !(quiet_wait >= 0) || page_size < 0 || events < 1) {
 		snprintf(why, why_bytes, "a value is out of range (pass '%s', touch '%s')", pass,
 			 touch);
 		return -EINVAL;
@@ -106,6 +110,8 @@ static int unpack(json_t *object, struct measure_spec *spec, char *why, size_t w
 	spec->limit_bytes[POOL_PAGED] = (size_t)paged;
 	spec->node = node;
 	spec->slowdown_steps = (unsigned)slowdown;
+	spec->quiet_sharing = quiet_sharing;
+	spec->quiet_wait_seconds = quiet_wait;
 	spec->trace_fd = trace_fd;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/barrier.h"
 #include "bench/canary.h"
@@ -21,11 +22,15 @@
 #include "bench/slowdown.h"
 #include "results/statistics.h"
 
+#define QUIET_PAUSE_NS 5000000 /* between two looks at a core */
+#define QUIET_LOOKS    3 /* in a row, after one at which it was shared */
+
 struct thread_sums {
 	_Alignas(64) struct counters counters;
 	struct counter_values values;
 	struct fault_counts faults;
 	uint64_t failed_allocs;
+	double sharing; /* what this thread's core is like before the laps */
 };
 
 struct throughput_state {
@@ -37,6 +42,8 @@ struct throughput_state {
 	uint64_t *start_ns, *end_ns; /* [laps][threads] */
 	struct thread_sums *threads;
 	size_t times_bytes, threads_bytes;
+	unsigned quiet_looks; /* in a row */
+	bool wait_on; /* for a quiet core; thread 0 decides, between two barriers */
 	double commits; /* in the timed region; NaN where the backend takes pages elsewhere */
 };
 
@@ -47,6 +54,48 @@ static void replay_phase(struct throughput_state *state, unsigned thread, enum t
 	state->threads[thread].failed_allocs += slowdown_replay(
 		&state->m->replay, thread, stream->start[phase], stream->count[phase],
 		phase == TRACE_BODY ? state->m->spec->slowdown_steps : 0);
+}
+
+/*
+ * Whether to look again: never by what was measured, only by the canary, which was read `looks` times before. After
+ * a look at which a core was shared, several in a row have to find it quiet: neighbours pause for breath.
+ */
+static bool wait_longer(struct throughput_state *state, uint64_t begin_ns, unsigned looks)
+{
+	const struct measure_spec *spec = state->m->spec;
+	double *metrics = state->m->result->record.metrics;
+	const double waited_ns = (double)(monotonic_ns() - begin_ns);
+	double sharing = 0;
+
+	for (unsigned t = 0; t < spec->cell.threads; t++)
+		sharing = fmax(sharing, state->threads[t].sharing);
+	metrics[METRIC_canary_sharing] = sharing;
+	metrics[METRIC_quiet_wait_ns] = waited_ns;
+	if (!(spec->quiet_sharing > 0) || waited_ns >= 1e9 * spec->quiet_wait_seconds)
+		return false;
+	state->quiet_looks = sharing <= spec->quiet_sharing ? state->quiet_looks + 1 : 0;
+	return state->quiet_looks < (looks ? QUIET_LOOKS : 1);
+}
+
+/*
+ * A busy sibling thread would slow down this whole process, and not its twin a moment later (bench/quiet.h). Between
+ * looks all threads sleep: what is left of the core is then another's, and who sleeps may wake up on a better one.
+ */
+static void await_quiet(struct throughput_state *state, unsigned thread)
+{
+	const struct timespec pause = { .tv_nsec = QUIET_PAUSE_NS };
+	const uint64_t begin_ns = monotonic_ns();
+
+	for (unsigned looks = 0;; looks++) {
+		state->threads[thread].sharing = canary_sharing();
+		barrier_wait(&state->barrier);
+		if (thread == 0)
+			state->wait_on = wait_longer(state, begin_ns, looks);
+		barrier_wait(&state->barrier);
+		if (!state->wait_on)
+			return;
+		nanosleep(&pause, NULL);
+	}
 }
 
 /* To the steady state, and the laps that are thrown away. False: this thread or another cannot go on. */
@@ -60,6 +109,7 @@ static bool warm_up(struct throughput_state *state, unsigned thread)
 	barrier_wait(&state->barrier);
 	if (atomic_load(&state->failed))
 		return false;
+	await_quiet(state, thread);
 	replay_phase(state, thread, TRACE_PROLOGUE);
 	barrier_wait(&state->barrier);
 	for (unsigned lap = 0; lap < m->spec->warmup_laps; lap++) {

@@ -25,6 +25,7 @@ expect 2 "did you mean 'irp-storm'" "$poolbench" ab nt-pool glibc --workload irp
 expect 2 "percentage" "$poolbench" ab nt-pool glibc --threshold some
 expect 2 "6 to 999" "$poolbench" ab nt-pool glibc --pairs 2
 expect 2 "median or q1" "$poolbench" ab nt-pool glibc --statistic mode
+expect 2 "percentage" "$poolbench" ab nt-pool glibc --quiet-wait some
 expect 2 "footprint" "$poolbench" ab nt-pool glibc --gate speed
 expect 2 "only base" "$poolbench" ab nt-pool glibc --backing thp
 expect 3 "nowhere" "$poolbench" ab ./nowhere.so glibc
@@ -64,6 +65,28 @@ expect 1 "REGRESSION" "$poolbench" ab null glibc "${small[@]}" --bisect
 # ---- footprints: a pool that caches more is told from the same pool ----
 expect '0|4' 'footprint.*EQUIVALENT' "$poolbench" ab nt-pool nt-pool --workload irp-storm --events 10000 \
 	--passes memory
+
+# ---- a process waits for a core to itself as long as it is told to, and no longer; the record says so ----
+waited() { # FROM TO SPEC: whole milliseconds
+	local ns
+	checks=$((checks + 1))
+	ns=$("$poolbench" measure "$3" | grep -oE '"quiet_wait_ns": ?[0-9]+' | grep -oE '[0-9]+$')
+	[ "${ns:-0}" -ge $(($1 * 1000000)) ] && [ "${ns:-0}" -le $(($2 * 1000000)) ] ||
+		fail "waited ${ns:-nothing} ns, not $1 to $2 ms: $3"
+}
+cell='"backend": "null", "workload": "irp-storm", "events": 2000, "laps": 2'
+waited 300 5000 "{$cell, \"quiet_sharing\": 0.001, \"quiet_wait_seconds\": 0.3}"
+waited 0 290 "{$cell, \"quiet_sharing\": 1000, \"quiet_wait_seconds\": 0.3}"
+waited 0 290 "{$cell}"
+[ "$(nproc)" -lt 2 ] ||
+	waited 300 5000 "{$cell, \"threads\": 2, \"quiet_sharing\": 0.001, \"quiet_wait_seconds\": 0.3}"
+few=("${small[@]}" --pairs 6 --max-pairs 6 --confirm-pairs 6)
+expect '0|1|4' 'waited [0-9.]+ s for a core to itself; [0-9]+ of [0-9]+ processes' "$poolbench" ab null null "${few[@]}" \
+	--out waits
+expect 0 '"canary_sharing":[0-9. ]+' cat waits/records.jsonl
+expect 0 '"disturbed_processes": [0-9]' cat waits/ab.json
+"$poolbench" ab null null "${few[@]}" --quiet-wait 0 >out 2>&1
+grep -q "for a core to itself" out && fail "waiting that was switched off is told of"
 
 # ---- a side that fails ----
 expect 1 "segfaults.so: CRASHED" "$poolbench" ab nt-pool "$broken/segfaults.so" "${small[@]}" --junit crash.xml

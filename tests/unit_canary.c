@@ -1,4 +1,5 @@
 /* The canary: its work is really done, comes out as it must, and takes time. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,10 +47,31 @@ static void its_memory_is_known(void **state)
 	assert_in_range(canary_bytes(), 4u << 20, (4u << 20) + 4096);
 }
 
+/*
+ * No bar for the machine: only that both parts take time, and that the additions are done more than one at once, or the
+ * ratio could not tell a shared core: 4000 x 12 of them one after the other would be three times as long as 5000
+ * multiplications and additions.
+ */
+static void sharing_is_a_ratio(void **state)
+{
+	double lowest = 1e9;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		const double sharing = canary_sharing();
+
+		assert_true(isfinite(sharing) && sharing > 0.01);
+		lowest = fmin(lowest, sharing);
+	}
+	print_message("additions over the chain: %.3f\n", lowest);
+	assert_true(lowest < 48000 / (5000 * 4.0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(work_is_done_and_checked),
+		cmocka_unit_test(sharing_is_a_ratio),
 		cmocka_unit_test(its_memory_is_known),
 	};
 

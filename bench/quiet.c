@@ -1,0 +1,41 @@
+#include "quiet.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "results/statistics.h"
+
+double quiet_limit(const struct quiet *quiet)
+{
+	const size_t count = quiet->readings < QUIET_SEEN ? quiet->readings : QUIET_SEEN;
+	double sorted[QUIET_SEEN];
+
+	if (count < QUIET_LEAST)
+		return 0;
+	memcpy(sorted, quiet->seen, count * sizeof(*sorted));
+	sort_finite(sorted, count);
+	return QUIET_TOLERANCE * sorted[count / 10];
+}
+
+void quiet_ask(const struct quiet *quiet, double share, struct measure_spec *spec)
+{
+	spec->quiet_sharing = quiet_limit(quiet);
+	spec->quiet_wait_seconds =
+		share > 0 ? fmax(0, QUIET_START + share * quiet->measured_seconds -
+					    quiet->waited_seconds)
+			  : 0;
+}
+
+void quiet_learn(struct quiet *quiet, const struct record *record)
+{
+	const double sharing = record->metrics[METRIC_canary_sharing];
+	const double waited_seconds = 1e-9 * record->metrics[METRIC_quiet_wait_ns];
+	const double limit = quiet_limit(quiet);
+
+	if (!(sharing > 0) || !isfinite(sharing) || !(waited_seconds >= 0))
+		return;
+	quiet->disturbed += limit > 0 && sharing > limit;
+	quiet->seen[quiet->readings++ % QUIET_SEEN] = sharing;
+	quiet->waited_seconds += waited_seconds;
+	quiet->measured_seconds += fmax(0, record->wall_seconds - waited_seconds);
+}
