@@ -2,6 +2,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -348,6 +349,123 @@ static void power_agrees_with_the_sessions(void **state)
 	assert_true(isnan(small));
 }
 
+/* ---- sessions on a machine that changes while it measures ---- */
+
+/*
+ * Time goes by process by process. The machine gets slower all the while, and a neighbour comes (one process in 20) and
+ * goes (one in 10), who costs 30 %. `waits`: the end of such a moment is waited for; at one look of 50 the neighbour
+ * seems to be gone and is not. A pair's two processes are apart by what the random order of four puts
+ * between them, as in a round of the comparison.
+ */
+struct weather {
+	struct random *random;
+	double drift; /* of the logarithm, a process */
+	bool waits, neighbour;
+	unsigned processes;
+};
+
+static double next_process(struct weather *weather)
+{
+	double sum = 0;
+
+	do {
+		if (random_chance(weather->random, weather->neighbour ? 100000 : 50000))
+			weather->neighbour = !weather->neighbour;
+	} while (weather->neighbour && weather->waits && !random_chance(weather->random, 20000));
+	for (int k = 0; k < 12; k++)
+		sum += (double)(random_next(weather->random) >> 11) * 0x1p-53;
+	return weather->drift * weather->processes++ + (weather->neighbour ? 0.3 : 0) +
+	       0.006 * (sum - 6);
+}
+
+static void next_round(struct weather *weather, double effect, double *b, double *control)
+{
+	unsigned order[4] = { 0, 1, 2, 3 };
+	double log_ns[4];
+
+	for (unsigned i = 4; i > 1; i--) {
+		const unsigned j = random_below(weather->random, i), other = order[j];
+
+		order[j] = order[i - 1];
+		order[i - 1] = other;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		log_ns[order[i]] = next_process(weather);
+	*b = log_ns[1] - log_ns[0] + log1p(effect);
+	*control = log_ns[2] - log_ns[0];
+}
+
+static enum verdict hold_in(struct weather *weather, double effect, unsigned *pairs)
+{
+	double search[MOST], control[MOST], confirm[MOST], unused;
+	struct verdict_rules rules;
+	struct trial trial;
+
+	verdict_rules_init(&rules);
+	trial_init(&trial);
+	trial.search = search;
+	trial.control = control;
+	trial.confirm = confirm;
+	for (unsigned look = 0; look < rules.looks && trial.state != TRIAL_DECIDED; look++) {
+		const bool final = look + 1 == rules.looks;
+
+		for (; trial.searched < rules.pairs[look]; trial.searched++, ++*pairs)
+			next_round(weather, effect, &search[trial.searched],
+				   &control[trial.searched]);
+		trial.controls = trial.searched;
+		assert_int_equal(trials_look(&trial, 1, &rules, final), 0);
+		if (trial.state != TRIAL_SUSPECT)
+			continue;
+		for (unsigned i = 0; i < rules.confirm_pairs; i++, ++*pairs)
+			next_round(weather, effect, &confirm[i], &unused);
+		trial.confirmed = rules.confirm_pairs;
+		assert_int_equal(trial_confirm(&trial, &rules, final), 0);
+	}
+	return trial.verdict;
+}
+
+/* Sessions that end as REGRESSION with at most `most` pairs. */
+static unsigned regressions(double drift, bool waits, double effect, unsigned sessions,
+			    unsigned most)
+{
+	unsigned found = 0;
+	struct random random;
+
+	random_seed(&random, 5);
+	for (unsigned i = 0; i < sessions; i++) {
+		struct weather weather = { .random = &random, .drift = drift, .waits = waits };
+		unsigned pairs = 0;
+
+		found += hold_in(&weather, effect, &pairs) == VERDICT_REGRESSION && pairs <= most;
+	}
+	print_message("drift %+.2f, %s, %+.0f %%: %u of %u\n", drift, waits ? "waits" : "does not wait",
+		      100 * effect, found, sessions);
+	return found;
+}
+
+static void weather_raises_no_alarm(void **state)
+{
+	(void)state;
+	/* 2000 sessions each: at most 1 % */
+	assert_true(regressions(0, false, 0, 2000, 100) <= 20);
+	assert_true(regressions(0, true, 0, 2000, 100) <= 20);
+	/* a per cent slower with every process, and faster */
+	assert_true(regressions(0.01, true, 0, 2000, 100) <= 20);
+	assert_true(regressions(-0.01, true, 0, 2000, 100) <= 20);
+	assert_true(regressions(0.01, false, 0, 2000, 100) <= 20);
+}
+
+static void waiting_is_what_finds_changes(void **state)
+{
+	const unsigned two = regressions(0, true, 0.02, 500, 60);
+	const unsigned three = regressions(0, true, 0.03, 500, 40);
+
+	(void)state;
+	assert_true(two >= 475);
+	assert_true(three >= 475);
+	assert_true(regressions(0, false, 0.03, 500, 40) < 475);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +483,8 @@ int main(void)
 		cmocka_unit_test(planted_changes_are_found),
 		cmocka_unit_test(a_few_far_pairs_cost_little),
 		cmocka_unit_test(power_agrees_with_the_sessions),
+		cmocka_unit_test(weather_raises_no_alarm),
+		cmocka_unit_test(waiting_is_what_finds_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
