@@ -13,7 +13,8 @@
  * trial which is still open. A suspicion is followed by a confirming batch of fresh A and B rounds.
  *
  * Every process's record goes into a run's directory as it comes. Its repetition says what it was:
- * (batch * AB_BATCH + round) * AB_ROLES + role. The chance in the order comes from the seed and those numbers only, so
+ * (batch * AB_BATCH + round) * AB_ROLES + role, and AB_AGAIN more for every time that it was set aside because a neighbour
+ * disturbed it (bench/quiet.h); the last one counts. The chance in the order comes from the seed and those numbers only, so
  * that a comparison that is resumed goes the way it would have gone.
  */
 #ifndef POOLBENCH_AB_H
@@ -33,6 +34,7 @@
 enum ab_role { AB_A, AB_B, AB_CONTROL, AB_SLOWED, AB_PILOT, AB_ROLES };
 
 #define AB_BATCH 1000 /* rounds of a batch at most; batch 0 is the search, 1.. confirm after each look */
+#define AB_AGAIN  (AB_BATCH * AB_ROLES * (VERDICT_LOOKS_MAX + 1)) /* above all of those numbers */
 #define AB_PILOTS 5   /* processes that calibrate the planted slow-down of a cell */
 
 enum ab_series {

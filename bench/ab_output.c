@@ -70,10 +70,10 @@ static void print_controls(const struct ab_session *session, const struct ab_cel
 
 	if (cell->quiet.readings && session->options.quiet_wait > 0)
 		fprintf(file,
-			"%swaited %.1f s for a core to itself; %u of %lu processes began on a "
-			"shared one\n",
-			indent, cell->quiet.waited_seconds, cell->quiet.disturbed,
-			cell->quiet.readings);
+			"%swaited %.1f s for a core to itself, %u processes in it that were measured "
+			"again; %u of %lu shared one all the same\n",
+			indent, cell->quiet.waited_seconds, cell->quiet.again,
+			cell->quiet.disturbed, cell->quiet.readings - cell->quiet.again);
 	if (!track->measured || !trial->controls)
 		return;
 	fprintf(file, "%sA against A: %.4f (%.4f .. %.4f), so changes from %.1f %% on count here\n",

@@ -123,7 +123,8 @@ static size_t load_noise(const struct record *records, size_t count, const struc
 	size_t found = 0;
 
 	for (size_t i = 0; values && i < count; i++) {
-		const unsigned round = records[i].repetition / AB_ROLES;
+		/* of those that were measured again, the last counts */
+		const unsigned round = records[i].repetition % AB_AGAIN / AB_ROLES;
 
 		if (round < AB_BATCH && records[i].status == CELL_OK &&
 		    cell_same(&records[i].cell, cell))

@@ -63,18 +63,20 @@ static int obtain(struct session_run *run, struct ab_cell *cell, enum pass pass,
 {
 	struct measure_spec spec;
 	struct cell kept;
+	const double share = run->session->options.quiet_wait;
 	int error;
 
 	recorded_cell(cell, role, &kept);
 	make_spec(run, cell, pass, role, &spec);
 	spec.repetition = (batch * AB_BATCH + round) * AB_ROLES + role;
-	if (pass == PASS_THROUGHPUT)
-		quiet_ask(&cell->quiet, run->session->options.quiet_wait, &spec);
-	error = sampler_take(&run->sampler, &spec, &kept,
-			     spec.slowdown_steps ? SLOWED_SUFFIX : NULL, out);
-	if (!error)
-		quiet_learn(&cell->quiet, out);
-	return error;
+	for (;; spec.repetition += AB_AGAIN) {
+		if (pass == PASS_THROUGHPUT)
+			quiet_ask(&cell->quiet, share, &spec);
+		error = sampler_take(&run->sampler, &spec, &kept,
+				     spec.slowdown_steps ? SLOWED_SUFFIX : NULL, out);
+		if (error || quiet_keep(&cell->quiet, share, out))
+			return error;
+	}
 }
 
 static void note_failure(struct ab_cell *cell, enum pass pass, enum ab_role role,

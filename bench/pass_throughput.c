@@ -30,7 +30,7 @@ struct thread_sums {
 	struct counter_values values;
 	struct fault_counts faults;
 	uint64_t failed_allocs;
-	double sharing; /* what this thread's core is like before the laps */
+	double sharing; /* what this thread's core is like before the laps, and then after them */
 };
 
 struct throughput_state {
@@ -56,6 +56,16 @@ static void replay_phase(struct throughput_state *state, unsigned thread, enum t
 		phase == TRACE_BODY ? state->m->spec->slowdown_steps : 0);
 }
 
+/* The most that a thread's core was shared, of their last readings. */
+static double worst_sharing(const struct throughput_state *state)
+{
+	double sharing = 0;
+
+	for (unsigned t = 0; t < state->m->spec->cell.threads; t++)
+		sharing = fmax(sharing, state->threads[t].sharing);
+	return sharing;
+}
+
 /*
  * Whether to look again: never by what was measured, only by the canary, which was read `looks` times before. After
  * a look at which a core was shared, several in a row have to find it quiet: neighbours pause for breath.
@@ -65,10 +75,8 @@ static bool wait_longer(struct throughput_state *state, uint64_t begin_ns, unsig
 	const struct measure_spec *spec = state->m->spec;
 	double *metrics = state->m->result->record.metrics;
 	const double waited_ns = (double)(monotonic_ns() - begin_ns);
-	double sharing = 0;
+	const double sharing = worst_sharing(state);
 
-	for (unsigned t = 0; t < spec->cell.threads; t++)
-		sharing = fmax(sharing, state->threads[t].sharing);
 	metrics[METRIC_canary_sharing] = sharing;
 	metrics[METRIC_quiet_wait_ns] = waited_ns;
 	if (!(spec->quiet_sharing > 0) || waited_ns >= 1e9 * spec->quiet_wait_seconds)
@@ -178,6 +186,7 @@ static void benchmark_thread(struct gbench_state *gbench, void *arg)
 	sums->faults = faults_between(&before, &after);
 	counters_read(&sums->counters, &sums->values);
 	counters_close(&sums->counters);
+	sums->sharing = canary_sharing();
 	barrier_wait(&state->barrier);
 	if (thread == 0)
 		state->commits += count_commits(state->m);
@@ -310,6 +319,7 @@ static int finish(struct throughput_state *state)
 				slowdown_chunks(&m->image.trace, TRACE_BODY), state->operations,
 				&m->result->record);
 	m->result->record.metrics[METRIC_failed_allocs] = 0;
+	m->result->record.metrics[METRIC_canary_sharing_after] = worst_sharing(state);
 	return 0;
 }
 

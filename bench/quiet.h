@@ -11,16 +11,20 @@
  *               with. The lowest tenth and not the lowest, which may be an error of the clock; of the same cell, because
  *               the threads of a cell may share cores among themselves. Of 20,000 readings 2 % lay between 2 and 8 %
  *               above.
- *   how long    until it has waited, with the others of its cell, for a given share of the time in which they measured.
- *               A neighbour who never rests costs at most that, and is then measured with.
+ *   again       a process that found its core shared when its last lap was done is set aside, and measured again.
+ *   how long    until it has waited, with the others of its cell, for QUIET_START and a given share of the time in
+ *               which they measured; what was set aside is waiting too. A neighbour who never rests costs at most
+ *               that, and is then measured with.
  *
  * A and B, the control and the slowed A wait by the same rule. It knows neither which of them it is asked for nor any
- * lap's time. Nothing that was measured is thrown away.
+ * lap's time. Who is set aside stays in the records, under a number of its own.
  *
  * Pure functions of what they were told, for one thread; the state needs no release. All zero is a good beginning.
  */
 #ifndef POOLBENCH_QUIET_H
 #define POOLBENCH_QUIET_H
+
+#include <stdbool.h>
 
 #include "bench/measure.h"
 #include "results/record.h"
@@ -34,14 +38,18 @@ struct quiet {
 	double seen[QUIET_SEEN];
 	unsigned long readings; /* all; the last QUIET_SEEN are in `seen` */
 	double waited_seconds, measured_seconds;
-	unsigned disturbed;     /* processes that had to begin on a shared core */
+	unsigned again;         /* processes that were set aside, to be measured again */
+	unsigned disturbed;     /* processes that count, though a core was shared before or after their laps */
 };
 
 /* Sets how long the laps of `spec` may wait, and for what. `share`: of the time measured; 0: no waiting. */
 void quiet_ask(const struct quiet *quiet, double share, struct measure_spec *spec);
 
-/* Learns from a process's record. One without the canary's reading teaches nothing. */
-void quiet_learn(struct quiet *quiet, const struct record *record);
+/*
+ * Learns from a process's record, and says whether it counts: true; or is to be measured again, because the neighbour
+ * came back while it ran, and there is time left. One without the canary's readings teaches nothing, and counts.
+ */
+bool quiet_keep(struct quiet *quiet, double share, const struct record *record);
 
 /* The most that counts as quiet; 0: too few readings to say. */
 double quiet_limit(const struct quiet *quiet);

@@ -49,6 +49,7 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(canary_arithmetic_ns, THROUGHPUT, NONE, "ns", "a fixed arithmetic loop: shows a noisy neighbour") \
 	M(canary_memory_ns, THROUGHPUT, NONE, "ns", "a fixed memory walk: shows a noisy neighbour") \
 	M(canary_sharing, THROUGHPUT, NONE, "ratio", "independent additions over dependent steps, just before the laps: shows a busy sibling thread") \
+	M(canary_sharing_after, THROUGHPUT, NONE, "ratio", "the same just after the last lap") \
 	M(quiet_wait_ns, THROUGHPUT, NONE, "ns", "waited for a core whose other hardware thread is idle") \
 	M(failed_allocs, THROUGHPUT, LOWER, "1", "allocations that returned NULL") \
 	M(alloc_ns_p50, LATENCY, LOWER, "ns", "median time of an alloc, the clock's cost subtracted") \
