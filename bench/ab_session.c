@@ -72,6 +72,9 @@ static int obtain(struct session_run *run, struct ab_cell *cell, enum pass pass,
 	for (;; spec.repetition += AB_AGAIN) {
 		if (pass == PASS_THROUGHPUT)
 			quiet_ask(&cell->quiet, share, &spec);
+		/* what a process may take in all is the user's to say */
+		spec.quiet_wait_seconds = fmin(spec.quiet_wait_seconds,
+					       run->session->options.plan.timeout_seconds / 2.0);
 		error = sampler_take(&run->sampler, &spec, &kept,
 				     spec.slowdown_steps ? SLOWED_SUFFIX : NULL, out);
 		if (error || quiet_keep(&cell->quiet, share, out))
