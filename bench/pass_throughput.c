@@ -186,8 +186,8 @@ static void benchmark_thread(struct gbench_state *gbench, void *arg)
 	sums->faults = faults_between(&before, &after);
 	counters_read(&sums->counters, &sums->values);
 	counters_close(&sums->counters);
-	sums->sharing = canary_sharing();
 	barrier_wait(&state->barrier);
+	sums->sharing = canary_sharing(); /* of all threads at once, as before the laps */
 	if (thread == 0)
 		state->commits += count_commits(state->m);
 	barrier_wait(&state->barrier);

@@ -9,8 +9,8 @@
  *
  *   quiet       canary_sharing() is at most 5 % above the lowest tenth of what the last processes of the same cell began
  *               with. The lowest tenth and not the lowest, which may be an error of the clock; of the same cell, because
- *               the threads of a cell may share cores among themselves. Of 20,000 readings 2 % lay between 2 and 8 %
- *               above.
+ *               the threads of a cell may share cores among themselves. Of 12,000 readings 3 % lay between 2 and 8 %
+ *               above, and 12 % beyond.
  *   again       a process that found its core shared when its last lap was done is set aside, and measured again.
  *   how long    until it has waited, with the others of its cell, for QUIET_START and a given share of the time in
  *               which they measured; what was set aside is waiting too. A neighbour who never rests costs at most
