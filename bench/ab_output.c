@@ -70,7 +70,7 @@ static void print_controls(const struct ab_session *session, const struct ab_cel
 
 	if (cell->quiet.readings && session->options.quiet_wait > 0)
 		fprintf(file,
-			"%swaited %.1f s for a core to itself (%u processes measured again); %u of "
+			"%swaited %.1f s for a core to itself (%u measured again); %u of "
 			"%lu shared one all the same\n",
 			indent, cell->quiet.waited_seconds, cell->quiet.again,
 			cell->quiet.disturbed, cell->quiet.readings - cell->quiet.again);

@@ -81,7 +81,7 @@ waited 0 290 "{$cell}"
 [ "$(nproc)" -lt 2 ] ||
 	waited 300 5000 "{$cell, \"threads\": 2, \"quiet_sharing\": 0.001, \"quiet_wait_seconds\": 0.3}"
 few=("${small[@]}" --pairs 6 --max-pairs 6 --confirm-pairs 6)
-expect '0|1|4' 'waited [0-9.]+ s for a core to itself .[0-9]+ processes measured again.; [0-9]+ of [0-9]+ shared' "$poolbench" ab null null "${few[@]}" \
+expect '0|1|4' 'waited [0-9.]+ s for a core to itself .[0-9]+ measured again.; [0-9]+ of [0-9]+ shared' "$poolbench" ab null null "${few[@]}" \
 	--out waits
 expect 0 '"canary_sharing": ?0?[0-9.]+, ?"canary_sharing_after": ?[0-9.]+' cat waits/records.jsonl
 expect 0 '"disturbed_processes": [0-9]' cat waits/ab.json
