@@ -195,9 +195,7 @@ static void the_first_free_of_a_full_slab_freezes_it_for_who_frees(void **state)
 	give(&rig, blocks[3]);
 	assert_true(slub_state(slab) & STATE_FROZEN);
 	assert_int_equal(counter(&rig, "cpu_partial_free"), 1);
-	assert_ptr_equal(
-		rig.pool->cpus[2].caches[POOL_NONPAGED][cache_of(&rig, 128)->class_index].partial,
-		slab);
+	assert_ptr_equal(rig.pool->cpus[2].rows[slub_row(cache_of(&rig, 128))].partial, slab);
 	/* No node lock was taken for it. */
 	assert_int_equal(cache_of(&rig, 128)->lock.acquisitions, 0);
 	rig_check(&rig);

@@ -1,5 +1,6 @@
 /* slub: sheaves and barns. */
 #include "slub_rig.h"
+#include "workloads/random.h"
 
 static void full_sheaves_travel_through_the_barn(void **state)
 {
@@ -28,6 +29,82 @@ static void full_sheaves_travel_through_the_barn(void **state)
 	take(&rig, 64);
 	assert_int_equal(counter(&rig, "sheaf_refill"), fills + 1);
 	rig_down(&rig);
+}
+
+/* A full sheaf comes back to who left it, whose cache has its objects; the others' are taken when there is none. */
+static void one_s_own_sheaves_come_first(void **state)
+{
+	enum { COUNT = 240 };
+	struct rig rig;
+	void *blocks[2][COUNT];
+
+	(void)state;
+	rig_up(&rig, &slub_backend, "sheaf=60,barn=10");
+	for (unsigned processor = 0; processor < 2; processor++) {
+		rig_become(&rig, processor);
+		for (unsigned i = 0; i < COUNT; i++)
+			blocks[processor][i] = take(&rig, 64);
+	}
+	for (unsigned processor = 0; processor < 2; processor++) {
+		rig_become(&rig, processor);
+		for (unsigned i = 0; i < COUNT; i++)
+			give(&rig, blocks[processor][i]);
+	}
+	assert_int_equal(atomic_load(&cache_of(&rig, 64)->full_count), 4);
+	/* Processor 1 left the last ones. Two are in main and spare of each, two in the barn. */
+	for (unsigned processor = 0; processor < 2; processor++) {
+		rig_become(&rig, processor);
+		for (unsigned i = COUNT; i-- > 0;) {
+			void *block = take(&rig, 64);
+			unsigned of = 0;
+
+			while (of < COUNT && blocks[processor][of] != block)
+				of++;
+			assert_true(of < COUNT);
+		}
+	}
+	assert_int_equal(atomic_load(&cache_of(&rig, 64)->full_count), 0);
+	rig_check(&rig);
+	rig_down(&rig);
+}
+
+/* Fast allocations are worked out, not counted: they and those that are counted must come to what was done. */
+static void the_account_of_allocations_is_exact(void **state)
+{
+	static const char *const options[] = { "", "sheaf=0", "sheaf=4,barn=1", "hardened=on",
+					       "sheaf=60,barn=0" };
+	enum { LIVE = 500 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		void *blocks[LIVE] = { NULL };
+		uint64_t allocs = 0, frees = 0;
+		struct random random;
+		struct rig rig;
+
+		random_seed(&random, 3);
+		rig_up(&rig, &slub_backend, options[i]);
+		for (unsigned j = 0; j < 20000; j++) {
+			/* In waves, so that sheaves fill and empty. */
+			const uint32_t at = random_below(&random, j / 1000 % 2 ? LIVE : 50);
+
+			if (j % 500 == 0)
+				rig_become(&rig, j / 500 % 3);
+			if (j % 7000 == 6999)
+				slub_backend.trim(rig.pool);
+			if (blocks[at]) {
+				give(&rig, blocks[at]);
+				blocks[at] = NULL;
+				frees++;
+			} else {
+				blocks[at] = take(&rig, random_between(&random, 1, 2000));
+				allocs++;
+			}
+		}
+		assert_int_equal(counter(&rig, "fast_allocs") + counter(&rig, "refills"), allocs);
+		assert_int_equal(counter(&rig, "fast_frees") + counter(&rig, "slow_frees"), frees);
+		rig_down(&rig);
+	}
 }
 
 static void a_sheaf_is_emptied_by_one_exchange_a_slab(void **state)
@@ -80,6 +157,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_sheaves_travel_through_the_barn),
+		cmocka_unit_test(one_s_own_sheaves_come_first),
+		cmocka_unit_test(the_account_of_allocations_is_exact),
 		cmocka_unit_test(a_sheaf_is_emptied_by_one_exchange_a_slab),
 		cmocka_unit_test(a_spare_spares_the_barn),
 	};

@@ -25,10 +25,10 @@ static void totals_lock(struct totals *totals, const struct spinlock *lock)
 static void totals_pool(struct totals *totals, const struct pool *pool)
 {
 	for (unsigned cpu = 0; cpu <= pool->processors; cpu++) {
-		const struct slub_cpu_cache *caches = &pool->cpus[cpu].caches[0][0];
+		const struct slub_cpu_cache *caches = pool->cpus[cpu].rows;
 
-		for (unsigned i = 0; i < POOL_TYPES * SLUB_CLASS_SLOTS; i++) {
-			totals->alloc_fast += caches[i].alloc_fast;
+		for (unsigned i = 0; i < POOL_TYPES * SLUB_ROWS; i++) {
+			totals->alloc_fast += slub_alloc_fast(&caches[i]);
 			totals->free_fast += caches[i].free_fast;
 		}
 		events_add(&totals->events, &pool->cpus[cpu].events);

@@ -34,7 +34,7 @@ void slub_classes_init(struct pool *pool)
 	pool->class_count = pool->options.classes == SLUB_FITTED
 				    ? SLUB_CLASSES
 				    : sizeof(kmalloc_bytes) / sizeof(*kmalloc_bytes);
-	for (unsigned unit = 0; unit < SLUB_LARGEST_BYTES / SLUB_UNIT_BYTES; unit++) {
+	for (unsigned unit = 0; unit < SLUB_UNITS; unit++) {
 		if ((unit + 1) * SLUB_UNIT_BYTES > pool->class_bytes[class_index])
 			class_index++;
 		pool->class_of[unit] = (uint8_t)class_index;

@@ -56,7 +56,7 @@ static const struct slub_cpu_cache *slab_owner(const struct pool *pool, const st
 {
 	for (unsigned i = 0; i <= pool->processors; i++) {
 		const struct slub_cpu_cache *mine =
-			&pool->cpus[i].caches[slab->type][slab->class_index];
+			&pool->cpus[i].rows[slub_row(&pool->caches[slab->type][slab->class_index])];
 
 		if (mine->slab == slab)
 			return mine;
@@ -92,15 +92,13 @@ static void each_sheaved(const struct pool *pool, const struct slub_cache *cache
 			 object_visit *visit, void *arg)
 {
 	for (unsigned i = 0; i <= pool->processors; i++) {
-		const struct slub_cpu_cache *mine =
-			&pool->cpus[i].caches[cache->type][cache->class_index];
+		const struct slub_cpu_cache *mine = &pool->cpus[i].rows[slub_row(cache)];
 
 		each_in_sheaf(pool, cache->type, mine->main, slub_main_size(mine), visit, arg);
-		each_in_sheaf(pool, cache->type, mine->spare, mine->spare ? mine->spare->size : 0,
-			      visit, arg);
+		each_in_sheaf(pool, cache->type, mine->spare, mine->spare_size, visit, arg);
+		for (const struct sheaf *sheaf = mine->full; sheaf; sheaf = sheaf->next)
+			each_in_sheaf(pool, cache->type, sheaf, sheaf->size, visit, arg);
 	}
-	for (const struct sheaf *sheaf = cache->full; sheaf; sheaf = sheaf->next)
-		each_in_sheaf(pool, cache->type, sheaf, sheaf->size, visit, arg);
 }
 
 static void count_sheaved(void *arg, struct slab *slab, const void *object)
@@ -382,9 +380,10 @@ static int check_node(struct audit *audit, const struct slub_cache *cache)
 	return 0;
 }
 
-static int check_sheaf(struct audit *audit, const struct sheaf *sheaf, bool full)
+/* One of the barn's; main may have been filled in part, but it is whole when it gets there. */
+static int check_sheaf(struct audit *audit, const struct sheaf *sheaf)
 {
-	if (!sheaf || (sheaf->size <= sheaf->capacity && (!full || sheaf->size)))
+	if (sheaf->size == sheaf->capacity)
 		return 0;
 	return audit_fail(audit, "a sheaf of %u objects with room for %u", sheaf->size,
 			  sheaf->capacity);
@@ -393,11 +392,11 @@ static int check_sheaf(struct audit *audit, const struct sheaf *sheaf, bool full
 static int check_cpu(struct audit *audit, const struct slub_cpu *cpu,
 		     const struct slub_cache *cache)
 {
-	const struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	const struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 	uint32_t count = 0;
 
-	if (check_sheaf(audit, mine->spare, false))
-		return -EUCLEAN;
+	if (mine->spare_size && (!mine->spare || mine->spare_size != mine->spare->capacity))
+		return audit_fail(audit, "%u bytes: spare is neither full nor empty", cache->bytes);
 	if (mine->main && (mine->bottom != mine->main->objects || mine->top < mine->bottom ||
 			   mine->top > mine->end))
 		return audit_fail(audit, "%u bytes: the top of main is outside of it",
@@ -421,12 +420,17 @@ static int check_cpu(struct audit *audit, const struct slub_cpu *cpu,
 
 static int check_barn(struct audit *audit, const struct slub_cache *cache)
 {
+	const struct pool *pool = audit->pool;
 	size_t count = 0, expected = atomic_load(&cache->full_count);
 
-	for (const struct sheaf *sheaf = cache->full; sheaf; sheaf = sheaf->next, count++)
-		if (count >= expected || check_sheaf(audit, sheaf, true) != 0)
-			return audit_fail(audit, "%u bytes: the barn's list is broken",
-					  cache->bytes);
+	for (unsigned cpu = 0; cpu <= pool->processors; cpu++) {
+		const struct sheaf *sheaf = pool->cpus[cpu].rows[slub_row(cache)].full;
+
+		for (; sheaf; sheaf = sheaf->next, count++)
+			if (count >= expected || check_sheaf(audit, sheaf) != 0)
+				return audit_fail(audit, "%u bytes: the barn's lists are broken",
+						  cache->bytes);
+	}
 	if (count != expected)
 		return audit_fail(audit, "%u bytes: %zu full sheaves, %zu counted", cache->bytes,
 				  count, expected);

@@ -7,8 +7,8 @@
  *        main  [ o o o o . . ]            full:  [oooooo] [oooooo] ...   at most `barn` of them
  *        spare [ o o o o o o ]            empty: [......] ...            as many
  *
- *        alloc: from main; main empty: swap with spare; both empty: main for a full one of the barn, or main
- *               is filled from slabs
+ *        alloc: from main; main empty: swap with spare; both empty: main for a full one of the barn, first for
+ *               one that the same processor left there; or main is filled from slabs
  *        free:  into main; main full: swap with spare; both full: main for an empty one of the barn, or main
  *               is emptied into slabs
  *
@@ -111,67 +111,80 @@ static void sheaf_fill(struct pool *pool, struct slub_cpu *cpu, struct slub_cach
 
 /* ---- the barn ---- */
 
-static struct sheaf *sheaf_pop(struct sheaf **list)
+static struct sheaf *list_head(const _Atomic(struct sheaf *) *list)
 {
-	struct sheaf *sheaf = *list;
+	return atomic_load_explicit(list, memory_order_relaxed);
+}
+
+static struct sheaf *list_pop(_Atomic(struct sheaf *) *list)
+{
+	struct sheaf *sheaf = list_head(list);
 
 	if (sheaf)
-		*list = sheaf->next;
+		atomic_store_explicit(list, sheaf->next, memory_order_relaxed);
 	return sheaf;
 }
 
-static void sheaf_push(struct sheaf **list, struct sheaf *sheaf)
+static void list_push(_Atomic(struct sheaf *) *list, struct sheaf *sheaf)
 {
-	sheaf->next = *list;
-	*list = sheaf;
+	sheaf->next = list_head(list);
+	atomic_store_explicit(list, sheaf, memory_order_relaxed);
 }
 
-/* Changed under the lock; looked at without it, and then it may be out of date. */
-static uint32_t full_count(const struct slub_cache *cache)
+/* Counts are changed under the lock; looked at without it they may be out of date. */
+static uint32_t count_get(const _Atomic uint32_t *count)
 {
-	return atomic_load_explicit(&cache->full_count, memory_order_relaxed);
+	return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-static void full_count_add(struct slub_cache *cache, int change)
+static void count_add(_Atomic uint32_t *count, int change)
 {
-	atomic_store_explicit(&cache->full_count, full_count(cache) + (uint32_t)change,
-			      memory_order_relaxed);
+	atomic_store_explicit(count, count_get(count) + (uint32_t)change, memory_order_relaxed);
 }
 
-static void barn_push_empty(struct slub_cache *cache, struct sheaf *sheaf)
+/*
+ * A full sheaf of the barn: one that this processor left there while there is one, since its objects are in this
+ * processor's cache, and those of another's would have to come from there line by line.
+ */
+static struct sheaf *barn_pop_full(struct pool *pool, struct slub_cache *cache,
+				   struct slub_cpu_cache *mine)
 {
-	sheaf_push(&cache->empty, sheaf);
-	atomic_store_explicit(&cache->empty_count,
-			      atomic_load_explicit(&cache->empty_count, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
+	struct sheaf *sheaf = list_pop(&mine->full);
 
-static struct sheaf *barn_pop_empty(struct slub_cache *cache)
-{
-	struct sheaf *sheaf = sheaf_pop(&cache->empty);
-
+	for (unsigned i = 0; !sheaf && i <= pool->processors && count_get(&cache->full_count); i++)
+		sheaf = list_pop(&pool->cpus[i].rows[slub_row(cache)].full);
 	if (sheaf)
-		atomic_store_explicit(
-			&cache->empty_count,
-			atomic_load_explicit(&cache->empty_count, memory_order_relaxed) - 1,
-			memory_order_relaxed);
+		count_add(&cache->full_count, -1);
+	return sheaf;
+}
+
+static struct sheaf *barn_pop_empty(struct pool *pool, struct slub_cache *cache,
+				    struct slub_cpu_cache *mine)
+{
+	struct sheaf *sheaf = list_pop(&mine->empty);
+
+	for (unsigned i = 0; !sheaf && i <= pool->processors && count_get(&cache->empty_count); i++)
+		sheaf = list_pop(&pool->cpus[i].rows[slub_row(cache)].empty);
+	if (sheaf)
+		count_add(&cache->empty_count, -1);
 	return sheaf;
 }
 
 /* A full sheaf for an empty one, which the barn keeps; NULL: it has none. */
-static struct sheaf *barn_full_for_empty(struct slub_cpu *cpu, struct slub_cache *cache,
+static struct sheaf *barn_full_for_empty(struct pool *pool, struct slub_cpu *cpu,
+					 struct slub_cache *cache, struct slub_cpu_cache *mine,
 					 struct sheaf *empty)
 {
-	struct sheaf *full = NULL;
+	struct sheaf *full;
 
-	if (full_count(cache) == 0)
+	if (!list_head(&mine->full) && count_get(&cache->full_count) == 0)
 		return NULL;
 	cpu->events.atomics++;
 	spinlock_acquire(&cache->lock);
-	full = sheaf_pop(&cache->full);
+	full = barn_pop_full(pool, cache, mine);
 	if (full) {
-		barn_push_empty(cache, empty);
-		full_count_add(cache, -1);
+		list_push(&mine->empty, empty);
+		count_add(&cache->empty_count, 1);
 		cpu->events.barn_get++;
 	}
 	spinlock_release(&cache->lock);
@@ -180,25 +193,28 @@ static struct sheaf *barn_full_for_empty(struct slub_cpu *cpu, struct slub_cache
 
 /* An empty sheaf for a full one; NULL: the barn has enough full ones, or there is no empty one. */
 static struct sheaf *barn_empty_for_full(struct pool *pool, struct slub_cpu *cpu,
-					 struct slub_cache *cache, struct sheaf *full)
+					 struct slub_cache *cache, struct slub_cpu_cache *mine,
+					 struct sheaf *full)
 {
 	struct sheaf *empty = NULL;
 
-	if (full_count(cache) >= pool->options.barn)
-		return NULL;
 	/* Under the lock a sheaf is only exchanged: a new one is made before it, when none is in sight. */
-	if (!atomic_load_explicit(&cache->empty_count, memory_order_relaxed)) {
-		empty = sheaf_create(pool, cache);
-		if (!empty)
+	if (!list_head(&mine->empty)) {
+		if (count_get(&cache->full_count) >= pool->options.barn)
 			return NULL;
+		if (!count_get(&cache->empty_count)) {
+			empty = sheaf_create(pool, cache);
+			if (!empty)
+				return NULL;
+		}
 	}
 	cpu->events.atomics++;
 	spinlock_acquire(&cache->lock);
-	if (!empty)
-		empty = barn_pop_empty(cache);
+	if (!empty && count_get(&cache->full_count) < pool->options.barn)
+		empty = barn_pop_empty(pool, cache, mine);
 	if (empty) {
-		sheaf_push(&cache->full, full);
-		full_count_add(cache, 1);
+		list_push(&mine->full, full);
+		count_add(&cache->full_count, 1);
 		cpu->events.barn_put++;
 	}
 	spinlock_release(&cache->lock);
@@ -207,76 +223,101 @@ static struct sheaf *barn_empty_for_full(struct pool *pool, struct slub_cpu *cpu
 
 /* ---- the slow paths ---- */
 
-static void main_set(struct slub_cpu_cache *mine, struct sheaf *main)
+/* A sheaf of `size` objects, or none, becomes main. */
+static void main_set(struct slub_cpu_cache *mine, struct sheaf *main, uint32_t size)
 {
 	mine->main = main;
 	mine->bottom = main ? main->objects : NULL;
-	mine->top = main ? main->objects + main->size : NULL;
+	mine->top = main ? main->objects + size : NULL;
 	mine->end = main ? main->objects + main->capacity : NULL;
 }
 
-/* Takes main away from the fast paths; its size is right again. */
-static struct sheaf *main_get(struct slub_cpu_cache *mine)
+/* Main, which is empty or full, for the spare one, which is the other: neither sheaf is looked at. */
+static void main_swap(struct slub_cpu_cache *mine)
 {
+	const uint32_t capacity = (uint32_t)(mine->end - mine->bottom);
+	const uint32_t size = mine->spare_size;
 	struct sheaf *main = mine->main;
 
-	if (main)
-		main->size = slub_main_size(mine);
-	return main;
-}
-
-static void main_swap(struct slub_cpu_cache *mine, struct sheaf *main)
-{
-	struct sheaf *spare = mine->spare;
-
+	mine->spare_size = slub_main_size(mine);
+	mine->main = mine->spare;
 	mine->spare = main;
-	main_set(mine, spare);
+	mine->bottom = mine->main->objects;
+	mine->top = mine->bottom + size;
+	mine->end = mine->bottom + capacity;
 }
 
-void *slub_sheaf_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+/* A full sheaf from the barn for main, or main is filled from slabs. */
+static void main_fill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+		      struct slub_cpu_cache *mine)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
-	struct sheaf *main = main_get(mine), *full;
+	struct sheaf *main = mine->main, *full;
 
 	if (!main)
 		main = sheaf_create(pool, cache);
 	if (!main)
-		return slub_object_alloc(pool, cpu, cache);
-	if (main->size == 0 && mine->spare && mine->spare->size > 0) {
-		main_swap(mine, main);
-	} else if (main->size == 0) {
-		full = barn_full_for_empty(cpu, cache, main);
-		if (!full)
-			sheaf_fill(pool, cpu, cache, main);
-		main_set(mine, full ? full : main);
+		return;
+	main->size = 0;
+	full = barn_full_for_empty(pool, cpu, cache, mine, main);
+	if (!full)
+		sheaf_fill(pool, cpu, cache, main);
+	main = full ? full : main;
+	main_set(mine, main, main->size);
+	mine->inflow += main->size;
+}
+
+void *slub_sheaf_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
+{
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
+
+	if (mine->top == mine->bottom) {
+		if (mine->spare_size > 0)
+			main_swap(mine);
+		else
+			main_fill(pool, cpu, cache, mine);
+		if (!mine->main)
+			return slub_object_alloc(pool, cpu, cache);
 	}
-	return mine->top == mine->bottom ? NULL : *--mine->top;
+	if (mine->top == mine->bottom)
+		return NULL;
+	mine->inflow--;
+	return *--mine->top;
+}
+
+/* An empty sheaf from the barn for main, or main is emptied into slabs. */
+static void main_empty(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
+		       struct slub_cpu_cache *mine)
+{
+	struct sheaf *main = mine->main, *empty;
+
+	main->size = slub_main_size(mine);
+	mine->inflow -= main->size;
+	empty = barn_empty_for_full(pool, cpu, cache, mine, main);
+	if (!empty)
+		sheaf_empty(pool, cpu, cache, main);
+	main_set(mine, empty ? empty : main, 0);
 }
 
 void slub_sheaf_free(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
 		     struct slab *slab, void *object)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
-	struct sheaf *main = main_get(mine), *empty;
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 
-	if (!main) {
-		main = sheaf_create(pool, cache);
-		main_set(mine, main);
-	}
-	if (main && !mine->spare)
+	if (!mine->main)
+		main_set(mine, sheaf_create(pool, cache), 0);
+	if (mine->main && !mine->spare)
 		mine->spare = sheaf_create(pool, cache);
-	if (!main || !mine->spare) {
-		slub_slab_free(pool, cpu, slab, object, object, 1);
-		return;
+	if (mine->top == mine->end) {
+		if (!mine->spare) {
+			slub_slab_free(pool, cpu, slab, object, object, 1);
+			return;
+		}
+		if (mine->spare_size == 0)
+			main_swap(mine);
+		else
+			main_empty(pool, cpu, cache, mine);
 	}
-	if (main->size == main->capacity && mine->spare->size < mine->spare->capacity) {
-		main_swap(mine, main);
-	} else if (main->size == main->capacity) {
-		empty = barn_empty_for_full(pool, cpu, cache, main);
-		if (!empty)
-			sheaf_empty(pool, cpu, cache, main);
-		main_set(mine, empty ? empty : main);
-	}
+	mine->inflow++;
 	*mine->top++ = object;
 }
 
@@ -293,20 +334,31 @@ static void sheaf_destroy(struct pool *pool, struct slub_cpu *cpu, struct slub_c
 
 void slub_cpu_sheaves_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
-	struct sheaf *main = main_get(mine), *spare = mine->spare;
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
+	struct sheaf *main = mine->main, *spare = mine->spare;
 
-	main_set(mine, NULL);
+	if (main)
+		main->size = slub_main_size(mine);
+	if (spare)
+		spare->size = mine->spare_size;
+	mine->inflow -= slub_main_size(mine) + mine->spare_size;
+	main_set(mine, NULL, 0);
 	mine->spare = NULL;
+	mine->spare_size = 0;
 	sheaf_destroy(pool, cpu, cache, main);
 	sheaf_destroy(pool, cpu, cache, spare);
 }
 
 void slub_barn_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
-	while (cache->full)
-		sheaf_destroy(pool, cpu, cache, sheaf_pop(&cache->full));
-	while (cache->empty)
-		sheaf_destroy(pool, cpu, cache, barn_pop_empty(cache));
-	atomic_store_explicit(&cache->full_count, 0, memory_order_relaxed);
+	for (unsigned i = 0; i <= pool->processors; i++) {
+		struct slub_cpu_cache *of = &pool->cpus[i].rows[slub_row(cache)];
+
+		while (list_head(&of->full))
+			sheaf_destroy(pool, cpu, cache, list_pop(&of->full));
+		while (list_head(&of->empty))
+			sheaf_destroy(pool, cpu, cache, list_pop(&of->empty));
+	}
+	count_add(&cache->full_count, -(int)count_get(&cache->full_count));
+	count_add(&cache->empty_count, -(int)count_get(&cache->empty_count));
 }

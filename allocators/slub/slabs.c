@@ -170,7 +170,7 @@ static struct slab *slab_create(struct pool *pool, struct slub_cpu *cpu, struct 
 			      memory_order_relaxed);
 	entry = slub_entry(pages, base);
 	for (uint32_t i = 0; i < count; i++)
-		entry[i] = (uintptr_t)slab | SLUB_PAGE_SLAB | cache->class_index;
+		entry[i] = (uintptr_t)slab | SLUB_PAGE_SLAB | (SLUB_ROW_FIRST + cache->class_index);
 	cpu->events.alloc_slab++;
 	return slab;
 }
@@ -216,7 +216,7 @@ static void partial_push(struct slub_cpu_cache *mine, struct slab *slab)
 static void partial_put(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache,
 			struct slab *slab)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 	struct slab *drain = NULL;
 
 	if (mine->partial_slabs >= cache->cpu_partial_slabs) {
@@ -313,7 +313,7 @@ static void *slab_take_all(struct slub_cpu *cpu, struct slab *slab)
  */
 static struct slab *node_take(struct slub_cpu *cpu, struct slub_cache *cache)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 	struct slab *first = NULL;
 
 	/* Without the lock: may be out of date, and then a slab is created that was not needed yet. */
@@ -349,7 +349,7 @@ static void *object_take(struct pool *pool, struct slub_cpu_cache *mine, struct 
 
 static void *refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 	struct slab *slab = mine->slab;
 	void *freelist;
 
@@ -382,7 +382,7 @@ static void *refill(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *
 
 void *slub_object_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 	void *object = mine->freelist;
 
 	if (!object)
@@ -396,7 +396,7 @@ void *slub_object_alloc(struct pool *pool, struct slub_cpu *cpu, struct slub_cac
 
 void slub_cpu_flush(struct pool *pool, struct slub_cpu *cpu, struct slub_cache *cache)
 {
-	struct slub_cpu_cache *mine = &cpu->caches[cache->type][cache->class_index];
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 	struct slab *slab = mine->slab, *partial = mine->partial;
 	void *head = mine->freelist, *tail = NULL;
 	uint32_t count = 0;

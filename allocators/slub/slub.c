@@ -141,22 +141,21 @@ static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_t
 
 static void *slub_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
 {
+	const size_t unit = (bytes - 1) / SLUB_UNIT_BYTES;
 	struct slub_cpu *cpu = current;
 	struct slub_cpu_cache *mine;
 
 	(void)tag;
-	if (unlikely(cpu->pool != pool || bytes > pool->options.largest))
+	if (unlikely(cpu->pool != pool || unit >= SLUB_UNITS))
 		return alloc_slow(pool, type, bytes);
-	mine = &cpu->caches[type][pool->class_of[(bytes - 1) / SLUB_UNIT_BYTES]];
-	if (likely(mine->top != mine->bottom)) {
-		mine->alloc_fast++;
+	mine = &cpu->rows[(unsigned)type * SLUB_ROWS + cpu->row_of[unit]];
+	if (likely(mine->top != mine->bottom))
 		return *--mine->top;
-	}
 	if (mine->freelist && !mine->main && !pool->options.hardened) {
 		void *object = mine->freelist, *next = *(void **)object;
 
 		mine->freelist = next;
-		mine->alloc_fast++;
+		mine->inflow++;
 		__builtin_prefetch(next, 1);
 		return object;
 	}
@@ -169,8 +168,7 @@ static void *slub_alloc(struct pool *pool, enum pool_type type, size_t bytes, ui
 static inline struct slub_pages *pages_of(struct pool *pool, const void *block)
 {
 	for (unsigned type = 0; type < POOL_TYPES; type++)
-		if (likely((size_t)((const char *)block - pool->pages[type].base) <
-			   pool->pages[type].range_bytes))
+		if (likely(slub_pages_have(&pool->pages[type], block)))
 			return &pool->pages[type];
 	return NULL;
 }
@@ -194,12 +192,12 @@ static bool object_is_whole(const struct slab *slab, const void *block)
 static void free_object(struct pool *pool, struct slab *slab, void *block)
 {
 	struct slub_cpu *cpu = cpu_enter(pool);
-	struct slub_cpu_cache *mine = &cpu->caches[slab->type][slab->class_index];
+	struct slub_cache *cache = &pool->caches[slab->type][slab->class_index];
+	struct slub_cpu_cache *mine = &cpu->rows[slub_row(cache)];
 
 	cpu->events.free_slow++;
 	if (pool->options.sheaf) {
-		slub_sheaf_free(pool, cpu, &pool->caches[slab->type][slab->class_index], slab,
-				block);
+		slub_sheaf_free(pool, cpu, cache, slab, block);
 	} else if (mine->slab != slab) {
 		slub_slab_free(pool, cpu, slab, block, block, 1);
 	} else if (pool->options.hardened && mine->freelist == block) {
@@ -232,43 +230,39 @@ static __attribute__((noinline)) void free_slow(struct pool *pool, void *block)
 	}
 }
 
-/* `type` is a constant where this is inlined. False: nothing was done. */
-static inline __attribute__((always_inline)) bool free_fast(struct pool *pool, enum pool_type type,
-							    void *block)
+static void slub_free(struct pool *pool, void *block, uint32_t tag)
 {
+	struct slub_pages *pages = &pool->pages[POOL_NONPAGED];
 	struct slub_cpu *cpu = current;
-	uint64_t entry = *slub_entry(&pool->pages[type], block);
-	struct slub_cpu_cache *mine = &cpu->caches[type][entry & SLUB_ENTRY_CLASS];
+	struct slub_cpu_cache *mine = cpu->rows;
+	uint64_t entry;
 
-	if (unlikely(cpu->pool != pool || pool->options.hardened))
-		return false;
-	if (likely(mine->top != mine->end && (entry & SLUB_PAGE_SLAB))) {
+	(void)tag;
+	if (unlikely(!slub_pages_have(pages, block))) {
+		pages = &pool->pages[POOL_PAGED];
+		mine = cpu->rows + POOL_PAGED * SLUB_ROWS;
+		if (unlikely(!slub_pages_have(pages, block))) {
+			free_slow(pool, block);
+			return;
+		}
+	}
+	entry = *slub_entry(pages, block);
+	mine += entry & SLUB_ENTRY_ROW;
+	if (unlikely(cpu->unchecked != pool)) {
+		free_slow(pool, block);
+	} else if (likely(mine->top != mine->end)) {
+		/* Not of a row of no class, which has no room. */
+		mine->free_fast++;
 		*mine->top++ = block;
 	} else if (!mine->main && mine->slab &&
 		   (entry & SLUB_ENTRY_REST) == (uintptr_t)mine->slab) {
-		/* Only a slab's entry has the address of its descriptor. */
 		*(void **)block = mine->freelist;
 		mine->freelist = block;
+		mine->free_fast++;
+		mine->inflow--;
 	} else {
-		return false;
+		free_slow(pool, block);
 	}
-	mine->free_fast++;
-	return true;
-}
-
-static void slub_free(struct pool *pool, void *block, uint32_t tag)
-{
-	struct slub_pages *pages = pages_of(pool, block);
-
-	(void)tag;
-	if (likely(pages == &pool->pages[POOL_NONPAGED])) {
-		if (likely(free_fast(pool, POOL_NONPAGED, block)))
-			return;
-	} else if (pages == &pool->pages[POOL_PAGED]) {
-		if (likely(free_fast(pool, POOL_PAGED, block)))
-			return;
-	}
-	free_slow(pool, block);
 }
 
 static size_t slub_block_bytes(struct pool *pool, const void *block)
@@ -394,6 +388,10 @@ static int slub_create(const struct pool_config *config, struct pool **out)
 	}
 	for (unsigned i = 0; i <= pool->processors; i++) {
 		pool->cpus[i].pool = pool;
+		pool->cpus[i].unchecked = pool->options.hardened ? NULL : pool;
+		for (unsigned unit = 0; unit < pool->options.largest / SLUB_UNIT_BYTES; unit++)
+			pool->cpus[i].row_of[unit] = (uint8_t)(SLUB_ROW_FIRST +
+							       pool->class_of[unit]);
 		pool->cpus[i].random = mix(config->seed ^ (i + 2) * 0x9E3779B97F4A7C15u);
 	}
 	*out = pool;

@@ -25,8 +25,10 @@
 #define SLUB_LINE          64
 #define SLUB_UNIT_BYTES    16u /* addresses inside a slab are counted in these */
 #define SLUB_CLASSES       26u /* at most */
-#define SLUB_CLASS_SLOTS   32u /* rows of a processor's table: a power of two, quickly indexed */
+#define SLUB_ROWS          32u /* of a processor's table: what the low bits of a map entry can say */
+#define SLUB_ROW_FIRST     3u /* row of class 0; entries of no slab lead to those in front */
 #define SLUB_LARGEST_BYTES 8192u
+#define SLUB_UNITS         (SLUB_LARGEST_BYTES / SLUB_UNIT_BYTES)
 #define SLUB_SLAB_BYTES    ((size_t)2 << 20) /* no slab is larger, whatever the options */
 #define SLUB_RUN_LISTS     64u /* kept page runs: lists by length in pool pages, 1 .. 64 */
 
@@ -68,18 +70,22 @@ struct sheaf {
 
 /*
  * What a processor has of one cache: only the thread that stands for the processor uses it. The fast paths need the
- * first line alone. While a sheaf is main its size is `top - bottom`; the sheaf's own is out of date.
+ * first line alone. Here is how many objects main and spare have; the sheaves' own sizes are out of date.
  */
 struct slub_cpu_cache {
 	alignas(2 * SLUB_LINE) void **top; /* next free place of main */
 	void **bottom, **end; /* of main's objects; all NULL without a main */
-	uint64_t alloc_fast, free_fast; /* with sheaves: from and to main */
+	uint64_t free_fast; /* to main, or to `slab` */
+	uint64_t inflow; /* see slub_alloc_fast() */
 	struct sheaf *main; /* NULL: no sheaves, or no memory for one */
 	void *freelist; /* objects of `slab` that are this processor's alone */
 	struct slab *slab; /* frozen; NULL: none */
-	struct sheaf *spare;
-	struct slab *partial; /* frozen slabs with free objects, for later */
+	struct sheaf *spare; /* NULL, or as large as main */
+	uint32_t spare_size; /* full or empty */
 	uint32_t partial_slabs;
+	struct slab *partial; /* frozen slabs with free objects, for later */
+	/* The barn's sheaves that it left there. Under the node's lock; looked at without it. */
+	_Atomic(struct sheaf *) full, empty;
 };
 
 /* Events off the fast paths; where Linux has them, the names are those of /sys/kernel/slab. */
@@ -95,9 +101,13 @@ struct slub_events {
 
 struct slub_cpu {
 	alignas(2 * SLUB_LINE) struct pool *pool;
+	struct pool
+		*unchecked; /* the same; NULL in a hardened pool, where each free is looked at */
+	uint8_t row_of[SLUB_UNITS]; /* by (bytes - 1) / 16; 0 beyond `largest` */
 	uint64_t random; /* state of this processor's generator */
 	struct slub_events events;
-	struct slub_cpu_cache caches[POOL_TYPES][SLUB_CLASS_SLOTS];
+	struct slub_cpu_cache
+		rows[POOL_TYPES * SLUB_ROWS]; /* those of no class are empty for good */
 };
 
 /* A cache: one size class of one pool type, with its node's list of partial slabs. */
@@ -112,19 +122,21 @@ struct slub_cache {
 	alignas(SLUB_LINE) struct spinlock lock; /* from here on */
 	struct slab *first, *last;
 	_Atomic size_t partial_count; /* read without it too */
-	struct sheaf *full, *empty; /* the barn */
-	_Atomic uint32_t full_count, empty_count; /* read without the lock too */
+	_Atomic uint32_t full_count, empty_count; /* of the barn; read without the lock too */
 };
 
-/* The page map's entries: one a pool page. The low bits say what the rest is. */
+/*
+ * The page map's entries: one a pool page. The low bits say what the rest is; those below SLUB_PAGE_SLAB are the row
+ * of the slab's class, or a kind, whose row is always empty.
+ */
 enum slub_page_kind {
 	SLUB_PAGE_NONE = 0, /* not ours */
 	SLUB_PAGE_LARGE = 1, /* pages << 6 | kind; the first page of the block alone */
 	SLUB_PAGE_FREE =
 		2, /* (next page + 1) << 32 | pages << 6 | kind; the first page of a kept run */
-	SLUB_PAGE_SLAB = 32 /* descriptor | kind | class; each page of the slab has it */
+	SLUB_PAGE_SLAB = 32 /* descriptor | kind | row; each page of the slab has it */
 };
-#define SLUB_ENTRY_CLASS 31u
+#define SLUB_ENTRY_ROW   31u
 #define SLUB_ENTRY_REST  (~(uint64_t)63)
 
 /*
@@ -164,7 +176,7 @@ struct pool {
 	struct slub_pages pages[POOL_TYPES];
 	unsigned class_count;
 	const uint16_t *class_bytes;
-	uint8_t class_of[SLUB_LARGEST_BYTES / SLUB_UNIT_BYTES]; /* by (bytes - 1) / 16 */
+	uint8_t class_of[SLUB_UNITS]; /* by (bytes - 1) / 16 */
 	struct slub_options options;
 	uint64_t secret; /* hardened: mixed into each link */
 	void (*stop)(void *stop_arg, const struct pool_stop *stop);
@@ -188,6 +200,12 @@ struct pool {
 };
 
 /* ---- slub.c ---- */
+
+/* Which of a processor's rows is a cache's. */
+static inline unsigned slub_row(const struct slub_cache *cache)
+{
+	return (unsigned)cache->type * SLUB_ROWS + SLUB_ROW_FIRST + cache->class_index;
+}
 
 /* Reports corruption through the pool's stop, which does not return. No lock may be held. */
 void slub_stop(struct pool *pool, uint32_t code, uint64_t reason, const void *where, uint64_t a,
@@ -267,6 +285,16 @@ void slub_cache_shrink(struct pool *pool, struct slub_cpu *cpu, struct slub_cach
 
 /* ---- sheaves.c ---- */
 
+/*
+ * Fast allocations, from main or `slab`, are not counted: what main and spare have came by fast frees or by the slow
+ * paths, which keep `inflow` as what they brought less what they took, and has gone by fast allocations else.
+ */
+static inline uint64_t slub_alloc_fast(const struct slub_cpu_cache *mine)
+{
+	return mine->free_fast + mine->inflow - (uint64_t)(mine->top - mine->bottom) -
+	       mine->spare_size;
+}
+
 static inline uint32_t slub_main_size(const struct slub_cpu_cache *mine)
 {
 	return (uint32_t)(mine->top - mine->bottom);
@@ -305,6 +333,11 @@ size_t slub_control_shrink(struct pool *pool);
 void slub_pages_destroy(struct slub_pages *pages);
 void slub_control_destroy(struct pool *pool);
 
+static inline bool slub_pages_have(const struct slub_pages *pages, const void *address)
+{
+	return (size_t)((const char *)address - pages->base) < pages->range_bytes;
+}
+
 static inline uint64_t *slub_entry(const struct slub_pages *pages, const void *address)
 {
 	return &pages->map[(size_t)((const char *)address - pages->base) >> pages->shift];
@@ -313,7 +346,7 @@ static inline uint64_t *slub_entry(const struct slub_pages *pages, const void *a
 static inline enum slub_page_kind slub_entry_kind(uint64_t entry)
 {
 	return (enum slub_page_kind)(entry & SLUB_PAGE_SLAB ? SLUB_PAGE_SLAB
-							    : entry & SLUB_ENTRY_CLASS);
+							    : entry & SLUB_ENTRY_ROW);
 }
 
 static inline struct slab *slub_entry_slab(uint64_t entry)
