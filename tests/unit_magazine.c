@@ -155,6 +155,41 @@ static void full_magazines_cross_processors(void **state)
 	rig_down(&rig);
 }
 
+/* A full magazine comes back to who left it, whose cache has the memory; another's when there is none. */
+static void one_s_own_magazines_come_first(void **state)
+{
+	enum { COUNT = 4 * ROUNDS_512 };
+	static void *blocks[2][COUNT];
+	struct rig rig;
+
+	(void)state;
+	rig_up(&rig, &magazine_backend, "interval=1048576,depot=1M");
+	for (unsigned processor = 0; processor < 2; processor++) {
+		rig_become(&rig, processor);
+		for (unsigned i = 0; i < COUNT; i++)
+			blocks[processor][i] = take(&rig, 512);
+	}
+	for (unsigned processor = 0; processor < 2; processor++) {
+		rig_become(&rig, processor);
+		for (unsigned i = 0; i < COUNT; i++)
+			give(&rig, blocks[processor][i]);
+	}
+	rig_check(&rig);
+	for (unsigned processor = 0; processor < 2; processor++) {
+		rig_become(&rig, processor);
+		/* Two magazines or so are its slot's, and the rest its own in the depot; but for what fills left over. */
+		for (unsigned i = 0; i < COUNT; i++) {
+			void *block = take(&rig, 512);
+			unsigned of = 0;
+
+			while (of < COUNT && blocks[1 - processor][of] != block)
+				of++;
+			assert_int_equal(of, COUNT);
+		}
+	}
+	rig_down(&rig);
+}
+
 /* A depot that is visited under contention gets larger magazines; outgrown ones are replaced. */
 static void magazines_grow_by_contention(void **state)
 {
@@ -183,7 +218,8 @@ static void magazines_grow_by_contention(void **state)
 	assert_true(cache->size <= cache->size_max);
 	assert_int_equal(cache->grown, cache->size - size);
 	rig_check(&rig);
-	for (const struct magazine *empty = cache->empty; empty; empty = empty->next)
+	for (const struct magazine *empty = rig.pool->processors[0].shelves[cache->id].empty; empty;
+	     empty = empty->next)
 		assert_int_equal(empty->size, cache->size);
 	rig_down(&rig);
 }
@@ -517,6 +553,7 @@ int main(void)
 		cmocka_unit_test(bursts_of_a_magazine_never_touch_the_depot),
 		cmocka_unit_test(visits_are_one_in_m_at_most),
 		cmocka_unit_test(full_magazines_cross_processors),
+		cmocka_unit_test(one_s_own_magazines_come_first),
 		cmocka_unit_test(magazines_grow_by_contention),
 		cmocka_unit_test(idle_magazines_are_reaped),
 		cmocka_unit_test(a_depot_has_its_limit),

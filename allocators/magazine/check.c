@@ -69,22 +69,32 @@ static int segment_check(void *arg, const struct vmem_segment *segment)
 	return slab ? slab_check(audit, cache, slab, segment) : 0;
 }
 
-static int depot_check(struct audit *audit, const struct slab_cache *cache)
+static int shelf_check(struct audit *audit, const struct slab_cache *cache,
+		       const struct magazine_shelf *shelf, size_t *full, size_t *empty)
 {
-	size_t full = 0, empty = 0;
-
-	for (const struct magazine *at = cache->full; at; at = at->next, full++)
+	for (const struct magazine *at = shelf->full; at; at = at->next, ++*full)
 		if (at->rounds != at->capacity)
 			return audit_fail(audit,
 					  "cache %u: a magazine of %u rounds among full "
 					  "ones of %u",
 					  cache->id, at->rounds, at->capacity);
-	for (const struct magazine *at = cache->empty; at; at = at->next, empty++)
+	for (const struct magazine *at = shelf->empty; at; at = at->next, ++*empty)
 		if (at->rounds)
 			return audit_fail(audit,
 					  "cache %u: a magazine of %u rounds among empty "
 					  "ones",
 					  cache->id, at->rounds);
+	return 0;
+}
+
+static int depot_check(struct audit *audit, const struct slab_cache *cache)
+{
+	size_t full = 0, empty = 0;
+
+	for (unsigned i = 0; i < audit->pool->processor_count; i++)
+		if (shelf_check(audit, cache, &audit->pool->processors[i].shelves[cache->id], &full,
+				&empty))
+			return -EUCLEAN;
 	if (full != cache->full_count || empty != cache->empty_count)
 		return audit_fail(audit, "cache %u: %zu full and %zu empty, counted %zu and %zu",
 				  cache->id, full, empty, cache->full_count, cache->empty_count);

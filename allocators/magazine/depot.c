@@ -4,7 +4,8 @@
  * A processor's slot in a cache has a loaded magazine and the previous one, which is full or empty: M rounds
  * can be taken or put before the slot goes to the depot, wherever in the two it starts, so that an
  * allocation and a free in turn never touch it. The depot has lists of full and of empty magazines. A full one goes
- * from a processor that frees to one that allocates without its rounds being looked at.
+ * from a processor that frees to one that allocates without its rounds being looked at. The lists are by who left
+ * the magazine there, and everybody is served from his own first, which the paper does not do.
  *
  * Magazines start by the object's size, as FreeBSD's UMA sizes its buckets, and grow when the depot's lock is
  * contended, as in the paper. A magazine that became empty and has not the present size is replaced.
@@ -43,26 +44,53 @@ static struct magazine *magazine_make(struct slab_cache *cache)
 	return magazine;
 }
 
-static struct magazine *list_pop(struct magazine **list, size_t *count, size_t *least)
+/* ---- the depot ---- */
+
+static struct magazine *list_pop(struct magazine **list)
 {
 	struct magazine *magazine = *list;
 
-	if (!magazine)
-		return NULL;
-	*list = magazine->next;
-	if (--*count < *least)
-		*least = *count;
+	if (magazine)
+		*list = magazine->next;
 	return magazine;
 }
 
-static void list_push(struct magazine **list, size_t *count, struct magazine *magazine)
+static void list_push(struct magazine **list, struct magazine *magazine)
 {
 	magazine->next = *list;
 	*list = magazine;
-	++*count;
 }
 
-/* ---- the depot ---- */
+static struct magazine_shelf *shelf_of(const struct slab_cache *cache, unsigned processor)
+{
+	return &cache->pool->processors[processor].shelves[cache->id];
+}
+
+/*
+ * A full magazine, from one's own shelf while there is one: the memory of its rounds is in this processor's cache, that
+ * of another's would have to come from there line by line.
+ */
+static struct magazine *full_pop(struct slab_cache *cache, struct magazine_shelf *own)
+{
+	struct magazine *full = own ? list_pop(&own->full) : NULL;
+
+	for (unsigned i = 0; !full && cache->full_count > 0; i++)
+		full = list_pop(&shelf_of(cache, i)->full);
+	if (full && --cache->full_count < cache->full_min)
+		cache->full_min = cache->full_count;
+	return full;
+}
+
+static struct magazine *empty_pop(struct slab_cache *cache, struct magazine_shelf *own)
+{
+	struct magazine *empty = own ? list_pop(&own->empty) : NULL;
+
+	for (unsigned i = 0; !empty && cache->empty_count > 0; i++)
+		empty = list_pop(&shelf_of(cache, i)->empty);
+	if (empty && --cache->empty_count < cache->empty_min)
+		cache->empty_min = cache->empty_count;
+	return empty;
+}
 
 /*
  * After an interval: magazines that lay there all the time are no part of the working set and go; contention
@@ -73,22 +101,11 @@ static void depot_look(struct slab_cache *cache, struct magazine **list)
 {
 	const struct magazine_setup *setup = &cache->pool->setup;
 
-	for (size_t i = cache->full_min; i > 0; i--) {
-		struct magazine *magazine = list_pop(&cache->full, &cache->full_count,
-						     &cache->full_min);
-
-		magazine->next = *list;
-		*list = magazine;
-		cache->reaped++;
-	}
-	for (size_t i = cache->empty_min; i > 0; i--) {
-		struct magazine *magazine = list_pop(&cache->empty, &cache->empty_count,
-						     &cache->empty_min);
-
-		magazine->next = *list;
-		*list = magazine;
-		cache->reaped++;
-	}
+	cache->reaped += cache->full_min + cache->empty_min;
+	for (size_t i = cache->full_min; i > 0; i--)
+		list_push(list, full_pop(cache, NULL));
+	for (size_t i = cache->empty_min; i > 0; i--)
+		list_push(list, empty_pop(cache, NULL));
 	if (cache->contended > setup->contention && cache->size < cache->size_max) {
 		atomic_store_explicit(&cache->size, (uint16_t)(cache->size + 1),
 				      memory_order_relaxed);
@@ -118,19 +135,21 @@ static void depot_leave(struct slab_cache *cache)
 }
 
 /* Leaves an empty magazine (or NULL) and takes a full one, or NULL and leaves nothing. */
-static struct magazine *depot_take_full(struct slab_cache *cache, struct magazine *empty)
+static struct magazine *depot_take_full(struct slab_cache *cache, struct magazine_shelf *own,
+					struct magazine *empty)
 {
 	struct magazine *full;
 
 	depot_enter(cache);
-	full = list_pop(&cache->full, &cache->full_count, &cache->full_min);
+	full = full_pop(cache, own);
 	if (!full) {
 		cache->misses++;
 	} else {
 		cache->full_loads++;
 		if (empty && empty->size == cache->size) {
 			empty->rounds = 0;
-			list_push(&cache->empty, &cache->empty_count, empty);
+			list_push(&own->empty, empty);
+			cache->empty_count++;
 			empty = NULL;
 		}
 	}
@@ -140,30 +159,19 @@ static struct magazine *depot_take_full(struct slab_cache *cache, struct magazin
 	return full;
 }
 
-/* An empty magazine of the present size from the list, or NULL. */
-static struct magazine *empty_pop(struct slab_cache *cache, struct magazine **outgrown)
-{
-	struct magazine *empty;
-
-	while ((empty = list_pop(&cache->empty, &cache->empty_count, &cache->empty_min)) &&
-	       empty->size != cache->size) {
-		empty->next = *outgrown;
-		*outgrown = empty;
-	}
-	return empty;
-}
-
 /*
- * Leaves a full magazine (or NULL) and takes an empty one. NULL, and the full one is still the caller's, when
- * there is no memory for one. Where the depot has no room the full one is emptied into the slabs.
+ * Leaves a full magazine (or NULL) and takes an empty one of the present size. NULL, and the full one is still the
+ * caller's, when there is no memory for one. Where the depot has no room the full one is emptied into the slabs.
  */
-static struct magazine *depot_take_empty(struct slab_cache *cache, struct magazine *full)
+static struct magazine *depot_take_empty(struct slab_cache *cache, struct magazine_shelf *own,
+					 struct magazine *full)
 {
 	struct magazine *empty, *outgrown = NULL, *made = NULL;
 	bool kept = false;
 
 	depot_enter(cache);
-	empty = empty_pop(cache, &outgrown);
+	while ((empty = empty_pop(cache, own)) && empty->size != cache->size)
+		list_push(&outgrown, empty);
 	if (!empty) {
 		spinlock_release(&cache->depot_lock);
 		made = magazine_make(cache);
@@ -173,8 +181,10 @@ static struct magazine *depot_take_empty(struct slab_cache *cache, struct magazi
 	if (empty) {
 		cache->empty_loads++;
 		kept = full && cache->full_count < cache->full_max;
-		if (kept)
-			list_push(&cache->full, &cache->full_count, full);
+		if (kept) {
+			list_push(&own->full, full);
+			cache->full_count++;
+		}
 		cache->overflows += full && !kept;
 	}
 	depot_leave(cache);
@@ -188,16 +198,15 @@ static struct magazine *depot_take_empty(struct slab_cache *cache, struct magazi
 
 void depot_flush(struct slab_cache *cache)
 {
-	struct magazine *full, *empty;
+	struct magazine *magazine, *list = NULL;
 
 	spinlock_acquire(&cache->depot_lock);
-	full = cache->full;
-	empty = cache->empty;
-	cache->full = cache->empty = NULL;
-	cache->full_count = cache->full_min = cache->empty_count = cache->empty_min = 0;
+	while ((magazine = full_pop(cache, NULL)))
+		list_push(&list, magazine);
+	while ((magazine = empty_pop(cache, NULL)))
+		list_push(&list, magazine);
 	spinlock_release(&cache->depot_lock);
-	magazines_release(cache, full);
-	magazines_release(cache, empty);
+	magazines_release(cache, list);
 	slab_reap(cache, 0);
 }
 
@@ -233,6 +242,11 @@ static struct magazine_processor *slot_processor(const struct slab_cache *cache,
 					     offsetof(struct magazine_processor, slots));
 }
 
+static struct magazine_shelf *slot_shelf(const struct slab_cache *cache, struct magazine_slot *slot)
+{
+	return &slot_processor(cache, slot)->shelves[cache->id];
+}
+
 /*
  * No full magazine anywhere: the loaded one is filled by half from the slabs, as UMA fills a bucket; the
  * paper takes one object. Half of it stays free for what is freed next.
@@ -264,7 +278,8 @@ void *depot_alloc(struct slab_cache *cache, struct magazine_slot *slot)
 		return *--slot->top;
 	}
 	if (cache->pool->setup.depot_bytes) {
-		struct magazine *full = depot_take_full(cache, slot->previous);
+		struct magazine *full = depot_take_full(cache, slot_shelf(cache, slot),
+							slot->previous);
 
 		if (full) {
 			slot->inflow += full->rounds;
@@ -285,7 +300,7 @@ void depot_free(struct slab_cache *cache, struct magazine_slot *slot, void *obje
 	} else {
 		if (slot->previous)
 			slot->previous->rounds = slot->previous_rounds;
-		empty = depot_take_empty(cache, slot->previous);
+		empty = depot_take_empty(cache, slot_shelf(cache, slot), slot->previous);
 		if (!empty) {
 			slot->inflow--;
 			slot_processor(cache, slot)->direct_frees++;

@@ -70,10 +70,13 @@ static int cache_mark(struct pool *pool, struct slab_cache *cache,
 {
 	int error = 0;
 
-	for (unsigned i = 0; i < pool->processor_count && !error; i++)
+	for (unsigned i = 0; i < pool->processor_count && !error; i++) {
+		const struct magazine *full = pool->processors[i].shelves[cache->id].full;
+
 		error = slot_mark(cache, &pool->processors[i].slots[cache->id], wrong, arg);
-	for (const struct magazine *full = cache->full; full && !error; full = full->next)
-		error = rounds_mark(cache, full->round, full->rounds, wrong, arg);
+		for (; full && !error; full = full->next)
+			error = rounds_mark(cache, full->round, full->rounds, wrong, arg);
+	}
 	return error;
 }
 

@@ -89,12 +89,18 @@ static inline uint64_t slot_allocations(const struct magazine_slot *slot)
 	return slot->frees + slot->inflow - slot_rounds(slot) - slot->previous_rounds;
 }
 
+/* What of a depot a processor left there: its memory is in that one's cache. Under the depot's lock. */
+struct magazine_shelf {
+	struct magazine *full, *empty;
+};
+
 struct magazine_processor {
 	alignas(2 * MAGAZINE_LINE) struct pool *pool;
 	uint8_t class_of[MAGAZINE_UNITS + 1]; /* the pool's */
 	struct magazine_slot
 		slots[POOL_TYPES * MAGAZINE_CLASSES]; /* by id; class 0: always empty */
 	uint64_t fills, direct_frees; /* from slabs and, for want of a magazine, to them */
+	struct magazine_shelf shelves[POOL_TYPES * MAGAZINE_CLASSES]; /* by id */
 };
 
 /* Embedded at the end of its page, or a record. A set bit is a free object. */
@@ -109,9 +115,8 @@ struct slab {
 };
 
 struct slab_cache {
-	/* The depot. */
+	/* The depot; its magazines are on the processors' shelves. */
 	alignas(2 * MAGAZINE_LINE) struct spinlock depot_lock;
-	struct magazine *full, *empty;
 	size_t full_count, full_min, empty_count, empty_min; /* min: since the last look */
 	unsigned visits, contended; /* since the last look */
 	_Atomic uint16_t size; /* of new magazines: index into magazine_rounds */
