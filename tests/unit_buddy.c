@@ -276,15 +276,15 @@ static void large_pool_pages_are_shared_by_small_blocks(void **state)
 
 /* ---- caches ---- */
 
-/* In steady state a processor meets the lock once a batch, and not at all while it pops what it pushed. */
-static void caches_meet_the_lock_once_a_batch(void **state)
+/* While a processor pops what it pushed it meets no lock. */
+static void within_what_a_cache_holds_no_lock_is_met(void **state)
 {
 	struct rig rig;
 	void *blocks[64];
 	uint64_t locks;
 
 	(void)state;
-	rig_up(&rig, &buddy_backend, "batch=16,high=64");
+	rig_up(&rig, &buddy_backend, "batch=16,high=64,cache=32K");
 	for (int i = 0; i < 64; i++)
 		blocks[i] = take(&rig, 200);
 	buddy_backend.trim(rig.pool); /* what the last refill left over */
@@ -308,7 +308,7 @@ static void a_full_cache_gives_its_oldest_batch_back(void **state)
 	void *blocks[65];
 
 	(void)state;
-	rig_up(&rig, &buddy_backend, "batch=16,high=64");
+	rig_up(&rig, &buddy_backend, "batch=16,high=64,cache=32K,shelf=0");
 	for (int i = 0; i < 65; i++)
 		blocks[i] = take(&rig, 512);
 	buddy_backend.trim(rig.pool); /* what the last refill left over */
@@ -323,7 +323,91 @@ static void a_full_cache_gives_its_oldest_batch_back(void **state)
 	rig_down(&rig);
 }
 
-/* What other caches hold cannot be had, what the own one holds can: it merges to what is needed. */
+/* A swing that no stack holds goes to the shelf and comes back: the heap's lock and lists are left alone. */
+static void a_shelf_takes_what_a_processor_swings_by(void **state)
+{
+	struct rig rig;
+	void *blocks[200];
+	uint64_t locks, lists;
+
+	(void)state;
+	rig_up(&rig, &buddy_backend, "batch=16,high=32,cache=16K,shelf=256K");
+	for (int i = 0; i < 200; i++)
+		blocks[i] = take(&rig, 512);
+	locks = rig.pool->heaps[POOL_NONPAGED].lock.acquisitions;
+	lists = counter(&rig, "list_allocs") + counter(&rig, "list_frees");
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 200; i++)
+			give(&rig, blocks[i]);
+		rig_check(&rig);
+		/* The newest first: those in the stack, and then what was put on the shelf last. */
+		for (int i = 199; i >= 0; i--)
+			assert_ptr_equal(take(&rig, 512), blocks[i]);
+	}
+	assert_int_equal(rig.pool->heaps[POOL_NONPAGED].lock.acquisitions, locks);
+	assert_int_equal(counter(&rig, "list_allocs") + counter(&rig, "list_frees"), lists);
+	assert_int_equal(counter(&rig, "shelf_gets"), counter(&rig, "shelf_puts"));
+	assert_true(counter(&rig, "shelf_puts") >= 20 * (200 - 32) / 16);
+	rig_down(&rig);
+}
+
+/* No more than so many bytes, and eight stacks; what is beyond goes to the lists. */
+static void a_shelf_has_its_bound(void **state)
+{
+	static const struct {
+		const char *options;
+		unsigned most;
+	} cases[] = { { "high=32,cache=16K,shelf=32K", 64 }, { "high=16,cache=8K,shelf=1M", 128 } };
+	struct rig rig;
+	void *blocks[600];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		rig_up(&rig, &buddy_backend, cases[i].options);
+		for (int j = 0; j < 600; j++)
+			blocks[j] = take(&rig, 512);
+		for (int j = 0; j < 600; j++)
+			give(&rig, blocks[j]);
+		assert_int_equal(rig.pool->processors[0].shelves[POOL_NONPAGED][4].count,
+				 cases[i].most);
+		assert_true(counter(&rig, "list_frees") > 0);
+		assert_true(rig_walk(&rig).bytes[POOL_NONPAGED][POOL_RANGE_CACHED] >=
+			    cases[i].most * 512);
+		rig_down(&rig);
+	}
+}
+
+/* What lies on any processor's shelf is used before memory is committed, merged to whatever is needed. */
+static void shelves_are_emptied_before_memory_is_committed(void **state)
+{
+	struct rig rig;
+	void *blocks[256];
+	size_t committed;
+
+	(void)state;
+	rig_up(&rig, &buddy_backend, "expand=4K,high=32,cache=16K,shelf=256K");
+	for (int i = 0; i < 256; i++)
+		blocks[i] = take_of(&rig, POOL_PAGED, 512);
+	committed = rig_committed(&rig, POOL_PAGED);
+	for (int i = 0; i < 256; i++)
+		give(&rig, blocks[i]);
+	assert_int_equal(rig.pool->processors[0].shelves[POOL_PAGED][4].count, 256 - 32);
+	rig_become(&rig, 1);
+	for (int i = 0; i < 20; i++)
+		take_of(&rig, POOL_PAGED, 4096);
+	assert_int_equal(rig_committed(&rig, POOL_PAGED), committed);
+	assert_int_equal(counter(&rig, "shelf_emptied"), 256 - 32);
+	assert_int_equal(rig.pool->processors[0].shelves[POOL_PAGED][4].count, 0);
+	rig_check(&rig);
+	/* And so at the limit. */
+	page_source_set_limit(rig.pages[POOL_PAGED], committed);
+	while (buddy_backend.alloc(rig.pool, POOL_PAGED, 512, TAG))
+		;
+	assert_true(rig_walk(&rig).bytes[POOL_PAGED][POOL_RANGE_CACHED] <= 32 * 512);
+	rig_down(&rig);
+}
+
+/* What other stacks hold cannot be had, what the own one holds can: it merges to what is needed. */
 static void the_own_cache_is_no_loss_at_the_limit(void **state)
 {
 	struct rig rig;
@@ -367,6 +451,66 @@ static void wrong_frees_are_noticed(void **state)
 	wrong_frees_are_noticed_with("pcp=off");
 }
 
+static void free_again(struct rig *rig, void *block)
+{
+	assert_stop(rig, 0xC2, 7, give(rig, block));
+}
+
+static void all_free_again(struct rig *rig, unsigned processor, unsigned order)
+{
+	const struct buddy_processor *of = &rig->pool->processors[processor];
+	void *block = of->shelves[POOL_PAGED][order].first;
+
+	for (unsigned i = 0; i < of->caches[POOL_PAGED][order].count; i++)
+		free_again(rig, of->caches[POOL_PAGED][order].blocks[i]);
+	for (; block; block = buddy_shelf_next(block))
+		free_again(rig, block);
+}
+
+/* Wherever the block is by then: on a shelf, or by way of the lists in another processor's stack. */
+static void a_second_free_is_noticed_however_late(void **state)
+{
+	struct rig rig;
+	void *blocks[300];
+
+	(void)state;
+	rig_up(&rig, &buddy_backend, "batch=16,high=32,cache=16K,shelf=64K");
+	for (int i = 0; i < 300; i++)
+		blocks[i] = take_of(&rig, POOL_PAGED, 512);
+	for (int i = 0; i < 300; i++)
+		give(&rig, blocks[i]);
+	assert_int_equal(rig.pool->processors[0].shelves[POOL_PAGED][4].count, 128);
+	all_free_again(&rig, 0, 4);
+	rig_become(&rig, 1);
+	give(&rig, take_of(&rig, POOL_PAGED, 512));
+	assert_int_equal(rig.pool->processors[1].caches[POOL_PAGED][4].count, 16);
+	all_free_again(&rig, 1, 4);
+	rig_down(&rig);
+}
+
+/* The seals of blocks that merged long ago mean nothing, whoever gets that memory. */
+static void old_seals_accuse_nobody(void **state)
+{
+	struct random random;
+	void *blocks[64];
+	struct rig rig;
+
+	(void)state;
+	random_seed(&random, 11);
+	rig_up(&rig, &buddy_backend, "expand=4K,shelf=16K");
+	for (int i = 0; i < 64; i++)
+		blocks[i] = take(&rig, 512);
+	for (int i = 0; i < 20000; i++) {
+		const uint32_t at = random_below(&random, 64);
+
+		give(&rig, blocks[at]);
+		blocks[at] = take(&rig, random_between(&random, 1, 9000));
+		if (i % 1000 == 0)
+			buddy_backend.trim(rig.pool);
+	}
+	rig_down(&rig);
+}
+
 static void sizes_must_be_powers_of_two(void **state)
 {
 	static const char *const options[] = { "min=48", "span=1000K", "expand=12K" };
@@ -405,10 +549,15 @@ int main(void)
 		cmocka_unit_test(free_memory_above_retain_is_decommitted_to_its_half),
 		cmocka_unit_test(a_refused_commit_leaves_everything_in_order),
 		cmocka_unit_test(large_pool_pages_are_shared_by_small_blocks),
-		cmocka_unit_test(caches_meet_the_lock_once_a_batch),
+		cmocka_unit_test(within_what_a_cache_holds_no_lock_is_met),
 		cmocka_unit_test(a_full_cache_gives_its_oldest_batch_back),
+		cmocka_unit_test(a_shelf_takes_what_a_processor_swings_by),
+		cmocka_unit_test(a_shelf_has_its_bound),
+		cmocka_unit_test(shelves_are_emptied_before_memory_is_committed),
 		cmocka_unit_test(the_own_cache_is_no_loss_at_the_limit),
 		cmocka_unit_test(wrong_frees_are_noticed),
+		cmocka_unit_test(a_second_free_is_noticed_however_late),
+		cmocka_unit_test(old_seals_accuse_nobody),
 		cmocka_unit_test(sizes_must_be_powers_of_two),
 	};
 

@@ -21,16 +21,16 @@
  *    may have no memory: a page is committed when a block reaches it and decommitted while it is free
  *    and more than `retain` is. Free blocks with memory are in lists of their own and taken first.
  *
- * 3. Concurrency. One lock a pool type, for its lists and for the marks of free blocks. A processor's
- *    caches are its own: they need neither lock nor atomic instruction, and meet the lock once a
- *    batch. A used block's mark is its owner's; who frees its buddy looks at it under the lock, sees
- *    "not free" whatever the owner makes of it, and stops there. The page source is entered without
- *    the lock, for blocks that are taken out (spans.c).
+ * 3. Concurrency. One lock a pool type, for its lists and for the marks of free blocks. A processor's stacks
+ *    are its own: they need neither lock nor atomic instruction, and the map is only read. A batch goes to and
+ *    from the processor's shelf, under its lock, and what the shelf has no room for to the lists (caches.c). A used
+ *    block's mark does not change until it is freed to the lists; who frees its buddy looks at it under the lock, sees "not
+ *    free", and stops there. The page source is entered without the lock, for blocks that are taken out (spans.c).
  *
  * 4. Bounds. A block is less than twice its request, above `min`. At most max_order splits or merges an
- *    operation. The map takes 1/min of a span. Caches keep at most `high` blocks, and at most `cache`
- *    bytes, an order; `retain` bounds what is free and committed. Blocks are aligned to their size, so that
- *    none smaller than a page crosses one.
+ *    operation. The map takes 1/min of a span. Stacks keep at most `high` blocks, and at most `cache`
+ *    bytes, an order, shelves `shelf` bytes; `retain` bounds what is free and committed besides. Blocks are aligned to
+ *    their size, so that none smaller than a page crosses one.
  *
  * 5. Capabilities: page rules, residency, trim, walk, check, counters. No tags: there is no header.
  *
@@ -53,7 +53,7 @@ static const struct option_def buddy_option_table[] = {
 		    "the smallest block, a power of two: order 0"),
 	OPTION_SIZE(struct buddy_options, span, "1M", 16 << 10, 1 << 30,
 		    "the largest block, a power of two; raised to min pool pages"),
-	OPTION_SIZE(struct buddy_options, expand, "64K", POOL_OS_PAGE, 1 << 30,
+	OPTION_SIZE(struct buddy_options, expand, "32K", POOL_OS_PAGE, 1 << 30,
 		    "committed at a time where that much is free, a power of two"),
 	OPTION_SIZE(struct buddy_options, retain, "8M", 0, 1ull << 40,
 		    "free memory kept a pool type; above, half of it is given back"),
@@ -65,136 +65,29 @@ static const struct option_def buddy_option_table[] = {
 		    "most blocks of an order in a processor's cache"),
 	OPTION_SIZE(struct buddy_options, cache, "32K", 0, 1 << 30,
 		    "most bytes of an order in a processor's cache, but 4 blocks at least"),
+	OPTION_SIZE(struct buddy_options, shelf, "256K", 0, 1 << 30,
+		    "most bytes of an order on a processor's shelf, and 8 * high blocks; 0: none"),
 	OPTION_END,
 };
 
 static _Thread_local unsigned thread_processor;
 
-static struct buddy_cache *cache_of(struct pool *pool, enum pool_type type, unsigned order)
-{
-	return &pool->processors[thread_processor].caches[type][order];
-}
-
-/* ------------------------------------------------------------------------------------------------
- * The lists.
- */
-
-/* A block of the order that has all its memory; NULL if there is none. With the lock held. */
-static void *take_backed(struct buddy_heap *heap, unsigned order)
-{
-	void *block = buddy_take(heap, order, BUDDY_BACKED);
-
-	if (block && order > heap->page_order &&
-	    buddy_backed_pages(heap, block, order) < (size_t)1 << (order - heap->page_order)) {
-		buddy_put(heap, block, order);
-		return NULL;
-	}
-	return block;
-}
-
-static void *heap_alloc(struct buddy_heap *heap, unsigned order)
-{
-	void *block;
-
-	spinlock_acquire(&heap->lock);
-	heap->counts.allocations++;
-	block = take_backed(heap, order);
-	spinlock_release(&heap->lock);
-	return block ? block : buddy_alloc_unbacked(heap, order);
-}
-
-/* Frees `count` blocks of one order under one hold of the lock; bytes that this gave back. */
-static size_t heap_free(struct buddy_heap *heap, void *const *blocks, unsigned count,
-			unsigned order)
-{
-	size_t free_backed;
-
-	spinlock_acquire(&heap->lock);
-	heap->counts.frees += count;
-	for (unsigned i = 0; i < count; i++)
-		buddy_put(heap, blocks[i], order);
-	free_backed = heap->free_backed;
-	spinlock_release(&heap->lock);
-	if (UNLIKELY(free_backed > heap->retain_pages))
-		return buddy_shrink(heap, heap->retain_pages / 2);
-	return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------
- * Caches.
- */
-
-/* The cache is empty: a batch of what is at hand, at least the one block that is returned. */
-static __attribute__((noinline)) void *cache_refill(struct buddy_heap *heap,
-						    struct buddy_cache *cache, unsigned order)
-{
-	spinlock_acquire(&heap->lock);
-	while (cache->count < cache->batch) {
-		void *block = take_backed(heap, order);
-
-		if (!block)
-			break;
-		buddy_mark_set(buddy_mark_of(heap, block), BUDDY_CACHED | order);
-		cache->blocks[cache->count++] = block;
-		cache->inflow++;
-		heap->counts.allocations++;
-	}
-	spinlock_release(&heap->lock);
-	cache->refills++;
-	if (!cache->count)
-		return heap_alloc(heap, order);
-	cache->inflow--;
-	return cache->blocks[--cache->count];
-}
-
-/* The `count` oldest blocks go back to the lists; bytes that this gave back. */
-static size_t cache_drain(struct buddy_heap *heap, struct buddy_cache *cache, unsigned order,
-			  unsigned count)
-{
-	const size_t bytes = heap_free(heap, cache->blocks, count, order);
-
-	cache->count -= count;
-	cache->inflow -= count;
-	for (unsigned i = 0; i < cache->count; i++)
-		cache->blocks[i] = cache->blocks[i + count];
-	return bytes;
-}
-
-static __attribute__((noinline)) void cache_overflow(struct buddy_heap *heap,
-						     struct buddy_cache *cache, unsigned order)
-{
-	cache->overflows++;
-	cache_drain(heap, cache, order, cache->batch);
-}
-
-static size_t caches_flush(struct pool *pool, enum pool_type type, unsigned processor)
-{
-	size_t bytes = 0;
-
-	for (unsigned order = 0; order < pool->cached_orders; order++) {
-		struct buddy_cache *cache = &pool->processors[processor].caches[type][order];
-
-		pool->processors[processor].returned += cache->count;
-		if (cache->count)
-			bytes += cache_drain(&pool->heaps[type], cache, order, cache->count);
-	}
-	return bytes;
-}
-
 /* ------------------------------------------------------------------------------------------------
  * The contract's hooks.
  */
 
-/* The page source refused: what this processor keeps may merge to what is needed. */
-static __attribute__((noinline)) void *alloc_again(struct pool *pool, enum pool_type type,
-						   unsigned order)
+static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_type type,
+						  unsigned order)
 {
-	const uint64_t frees = pool->processors[thread_processor].returned;
+	struct buddy_processor *processor = &pool->processors[thread_processor];
+	void *block;
 
-	caches_flush(pool, type, thread_processor);
-	if (pool->processors[thread_processor].returned == frees)
-		return NULL;
-	return heap_alloc(&pool->heaps[type], order);
+	if (processor->caches[type][order].high == 0)
+		return buddy_block_alloc(pool, type, processor, order);
+	block = buddy_cache_refill(pool, type, processor, order);
+	if (block)
+		buddy_seal_set(block, 0);
+	return block;
 }
 
 static void *buddy_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
@@ -208,23 +101,17 @@ static void *buddy_alloc(struct pool *pool, enum pool_type type, size_t bytes, u
 	if (UNLIKELY(bytes > (size_t)1 << heap->span_shift))
 		return buddy_huge_alloc(heap, bytes);
 	order = buddy_order_for(heap, bytes);
-	cache = cache_of(pool, type, order);
-	if (cache->count) {
-		block = cache->blocks[--cache->count];
-		cache->hits++;
-	} else {
-		block = cache->high ? cache_refill(heap, cache, order) : heap_alloc(heap, order);
-		if (UNLIKELY(!block))
-			block = alloc_again(pool, type, order);
-		if (UNLIKELY(!block))
-			return NULL;
-	}
-	buddy_mark_set(buddy_mark_of(heap, block), BUDDY_USED | order);
+	cache = &pool->processors[thread_processor].caches[type][order];
+	if (UNLIKELY(cache->count == 0))
+		return alloc_slow(pool, type, order);
+	block = cache->blocks[--cache->count];
+	cache->hits++;
+	buddy_seal_set(block, 0);
 	return block;
 }
 
 static __attribute__((noinline)) void free_refuse(struct pool *pool, const void *block,
-						  unsigned mark, bool ours)
+						  unsigned mark, bool twice)
 {
 	struct pool_stop stop = {
 		.code = 0xC2,
@@ -232,7 +119,7 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const void 
 		.text = "freed an address that no block begins at",
 	};
 
-	if (ours && (mark & (BUDDY_FREE | BUDDY_CACHED))) {
+	if (twice) {
 		stop.arguments[0] = 7;
 		stop.text = "freed a block that is free already";
 	}
@@ -243,7 +130,7 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const void 
 static struct buddy_heap *heap_of(struct pool *pool, const void *block)
 {
 	for (unsigned type = 0; type < POOL_TYPES; type++)
-		if (page_source_contains(pool->heaps[type].source, block))
+		if (buddy_contains(&pool->heaps[type], block))
 			return &pool->heaps[type];
 	return NULL;
 }
@@ -267,17 +154,21 @@ static void buddy_free(struct pool *pool, void *block, uint32_t tag)
 	order = mark & BUDDY_ORDER_MASK;
 	if (UNLIKELY((mark & ~BUDDY_ORDER_MASK) != BUDDY_USED ||
 		     ((uintptr_t)block & (buddy_bytes(heap, order) - 1)) != 0)) {
+		free_refuse(pool, block, mark, mark & BUDDY_FREE);
+		return;
+	}
+	cache = &pool->processors[thread_processor].caches[heap->type][order];
+	if (!cache->high) {
+		buddy_blocks_free(heap, &block, 1, order);
+		return;
+	}
+	if (UNLIKELY(*(uint64_t *)block == buddy_seal(pool, block))) {
 		free_refuse(pool, block, mark, true);
 		return;
 	}
-	cache = cache_of(pool, heap->type, order);
-	if (!cache->high) {
-		heap_free(heap, &block, 1, order);
-		return;
-	}
-	if (UNLIKELY(cache->count == cache->high))
-		cache_overflow(heap, cache, order);
-	buddy_mark_set(buddy_mark_of(heap, block), BUDDY_CACHED | order);
+	if (UNLIKELY(cache->count >= cache->high))
+		buddy_cache_overflow(heap, &pool->processors[thread_processor], order);
+	buddy_seal_set(block, buddy_seal(pool, block));
 	cache->blocks[cache->count++] = block;
 }
 
@@ -305,16 +196,23 @@ static void buddy_thread_exit(struct pool *pool)
 	thread_processor = 0;
 }
 
+static uint64_t given_bytes(const struct pool *pool)
+{
+	return pool->heaps[POOL_NONPAGED].counts.given_bytes +
+	       pool->heaps[POOL_PAGED].counts.given_bytes;
+}
+
 static size_t buddy_trim(struct pool *pool)
 {
-	size_t bytes = 0;
+	const uint64_t before = given_bytes(pool);
 
 	for (unsigned type = 0; type < POOL_TYPES; type++) {
 		for (unsigned i = 0; i < pool->processor_count; i++)
-			bytes += caches_flush(pool, type, i);
-		bytes += buddy_shrink(&pool->heaps[type], 0);
+			buddy_caches_flush(pool, type, &pool->processors[i]);
+		buddy_shelves_empty(pool, type);
+		buddy_shrink(&pool->heaps[type], 0);
 	}
-	return bytes;
+	return (size_t)(given_bytes(pool) - before);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -336,6 +234,8 @@ static int heap_create(struct pool *pool, enum pool_type type, struct page_sourc
 	const struct buddy_options *options = &pool->options;
 	struct buddy_heap *heap = &pool->heaps[type];
 
+	heap->base = source->base;
+	heap->range_bytes = source->range_bytes;
 	heap->source = source;
 	heap->type = type;
 	heap->unit_shift = log2_of(options->min);
@@ -363,6 +263,19 @@ static unsigned cache_high(const struct buddy_options *options, unsigned order)
 	return high < 4 ? 4 : (unsigned)high;
 }
 
+static void cache_create(struct buddy_processor *processor, enum pool_type type, unsigned order,
+			 const struct buddy_options *options, void **slots)
+{
+	struct buddy_cache *cache = &processor->caches[type][order];
+	const size_t fit = options->shelf / (options->min << order);
+
+	cache->high = cache_high(options, order);
+	cache->batch = options->batch < cache->high / 2 ? options->batch : cache->high / 2;
+	cache->blocks = slots;
+	processor->shelves[type][order].most = fit < 8 * options->high ? (uint32_t)fit
+								       : 8 * options->high;
+}
+
 /* Sets up the caches, or, without `at`, says how many slots they need for all processors. */
 static size_t caches_create(struct pool *pool, const struct buddy_options *options,
 			    unsigned processors, void **at)
@@ -372,21 +285,13 @@ static size_t caches_create(struct pool *pool, const struct buddy_options *optio
 
 	for (unsigned i = 0; i < processors * POOL_TYPES; i++)
 		for (unsigned order = 0; order <= page; order++) {
-			const unsigned high = cache_high(options, order);
-			struct buddy_cache *cache;
-
 			if (options->pcp == BUDDY_PCP_OFF ||
 			    (options->pcp == BUDDY_PCP_PAGES && order < page))
 				continue;
-			if (at) {
-				cache = &pool->processors[i / POOL_TYPES]
-						 .caches[i % POOL_TYPES][order];
-				cache->high = high;
-				cache->batch = options->batch < high / 2 ? options->batch
-									 : high / 2;
-				cache->blocks = at + slots;
-			}
-			slots += high;
+			if (at)
+				cache_create(&pool->processors[i / POOL_TYPES], i % POOL_TYPES,
+					     order, options, at + slots);
+			slots += cache_high(options, order);
 		}
 	return slots;
 }
@@ -407,6 +312,7 @@ static struct pool *control_create(const struct pool_config *config)
 	pool->options = *options;
 	pool->stop = config->stop;
 	pool->stop_arg = config->stop_arg;
+	pool->secret = (config->seed + 1) * 0x9E3779B97F4A7C15u;
 	pool->control_source = source;
 	pool->control_bytes = bytes;
 	pool->processor_count = config->processors;

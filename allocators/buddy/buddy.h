@@ -1,7 +1,8 @@
 /*
  * The binary buddy system, inside: what its files share. The theory is at the top of buddy.c.
  *
- *     buddy.c    the backend: options, create, alloc and free with their per-processor caches
+ *     buddy.c    the backend: options, create, alloc and free
+ *     caches.c   what processors keep: stacks, shelves, batches to and from the lists
  *     heap.c     the algorithm: lists by order, splitting, merging
  *     spans.c    memory: spans of addresses, pages that are backed or not, blocks beyond a span
  *     inspect.c  walk, check and counters
@@ -22,18 +23,21 @@
 
 /* Orders 0 (a unit of `min` bytes) .. max_order (a span), in 5 bits. */
 #define BUDDY_ORDERS 32u
+/* Those that caches may keep: from the smallest unit, 16 bytes, to an OS page. */
+#define BUDDY_CACHED_ORDERS 9u
 
 /*
  * The order map has a byte for every unit. That of a block's first unit has its order and its state;
- * others mean nothing. Bytes are changed by the block's owner, or under the lock, and looked at by
- * whoever frees its buddy: atomic, all accesses relaxed.
+ * others mean nothing. Bytes are changed under the lock, or by who has just taken a block out, and looked at by
+ * whoever frees the block or its buddy: atomic, all accesses relaxed. A line of the map covers 64 units, blocks of
+ * several processors: no fast path writes to it.
  */
 typedef _Atomic uint8_t buddy_mark;
 #define BUDDY_ORDER_MASK 0x1Fu
 #define BUDDY_FREE       0x20u /* in a free list */
 #define BUDDY_USED \
-	0x40u /* the caller's; or taken out for a while, by who commits or decommits it */
-#define BUDDY_CACHED 0x80u /* in a processor's cache */
+	0x40u /* the caller's; in a processor's cache; or taken out for a while, by who (de)commits it */
+#define BUDDY_CACHED 0x80u /* in a cache, as walk and check mark it for themselves */
 
 /* Doubly linked, circular. In a free block's body; in the map behind its mark where it is of whole pages. */
 struct buddy_links {
@@ -56,10 +60,13 @@ enum buddy_class { BUDDY_UNBACKED, BUDDY_BACKED, BUDDY_CLASSES };
 struct buddy_counts {
 	uint64_t splits, merges, allocations, frees, huge;
 	uint64_t spans_taken, spans_given;
+	uint64_t given_bytes; /* to the page source */
 };
 
 /* One buddy system a pool type. What create() sets is never written again; the rest is under `lock`. */
 struct buddy_heap {
+	char *base; /* the source's range */
+	size_t range_bytes;
 	struct page_source *source;
 	enum pool_type type;
 	unsigned unit_shift, page_shift, span_shift;
@@ -78,28 +85,40 @@ struct buddy_heap {
 	struct buddy_links lists[BUDDY_CLASSES][BUDDY_ORDERS];
 
 	alignas(128) struct spinlock records_lock;
-	size_t records_committed; /* bytes, from the start */
+	size_t records_low, records_high; /* bytes of them between which they are committed */
 };
 
 /* Blocks of one order that one processor keeps: a stack, the newest on top. */
 struct buddy_cache {
-	uint32_t count, high, batch; /* high 0: none are kept */
-	uint64_t hits, refills, overflows;
+	alignas(64) void **blocks;
+	uint32_t count, high; /* high 0: none are kept */
+	uint64_t hits;
+	uint32_t batch;
+	uint64_t refills, overflows;
 	uint64_t
 		inflow; /* blocks from the lists less those that went back there or to a refiller */
-	void **blocks;
 };
 
-/* What belongs to one processor; only the thread that stands for it touches it. */
+/* More of them, linked, for all who need memory. Under the processor's lock; the count is looked at without it. */
+struct buddy_shelf {
+	void *first;
+	_Atomic uint32_t count;
+	uint32_t most;
+	uint64_t gets, puts; /* batches */
+	uint64_t emptied; /* blocks that went to the lists from here */
+};
+
+/* What belongs to one processor; but for the shelves only the thread that stands for it touches it. */
 struct buddy_processor {
 	alignas(128) struct buddy_cache caches[POOL_TYPES][BUDDY_ORDERS];
-	uint64_t returned; /* blocks that flushes of its caches put back */
+	alignas(128) struct spinlock lock;
+	struct buddy_shelf shelves[POOL_TYPES][BUDDY_CACHED_ORDERS];
 };
 
 enum buddy_pcp { BUDDY_PCP_OFF, BUDDY_PCP_PAGES, BUDDY_PCP_ON };
 
 struct buddy_options {
-	size_t min, span, retain, expand, cache;
+	size_t min, span, retain, expand, cache, shelf;
 	unsigned high, batch;
 	int pcp;
 };
@@ -111,6 +130,7 @@ struct pool {
 	void *stop_arg;
 	struct page_source *control_source;
 	size_t control_bytes;
+	uint64_t secret;
 	unsigned processor_count, cached_orders; /* orders from this one on are not cached */
 	struct buddy_processor *processors;
 };
@@ -150,6 +170,36 @@ static inline void *buddy_other(const struct buddy_heap *heap, const void *block
 	return (void *)((uintptr_t)block ^ buddy_bytes(heap, order));
 }
 
+static inline bool buddy_contains(const struct buddy_heap *heap, const void *address)
+{
+	return (size_t)((const char *)address - heap->base) < heap->range_bytes;
+}
+
+/*
+ * The first word of a block in a cache, by which a second free of it is noticed; alloc overwrites it. The chance
+ * that a caller leaves this very word in a block of his is 2^-64.
+ */
+static inline uint64_t buddy_seal(const struct pool *pool, const void *block)
+{
+	return (uintptr_t)block ^ pool->secret;
+}
+
+static inline void buddy_seal_set(void *block, uint64_t seal)
+{
+	*(uint64_t *)block = seal;
+}
+
+/* On a shelf a block's second word links it: the first has its seal. */
+static inline void *buddy_shelf_next(const void *block)
+{
+	return ((void *const *)block)[1];
+}
+
+static inline void buddy_shelf_link(void *block, void *next)
+{
+	((void **)block)[1] = next;
+}
+
 static inline size_t buddy_span_number(const struct buddy_heap *heap, const void *address)
 {
 	return ((uintptr_t)address - heap->origin) >> heap->span_shift;
@@ -168,6 +218,19 @@ static inline struct buddy_span *buddy_span_at(const struct buddy_heap *heap, si
 static inline struct buddy_span *buddy_span_of(const struct buddy_heap *heap, const void *address)
 {
 	return buddy_span_at(heap, buddy_span_number(heap, address));
+}
+
+/* Numbers of the records that are committed, whole ones. */
+static inline size_t buddy_records_first(const struct buddy_heap *heap)
+{
+	return (heap->records_low + heap->record_bytes - 1) / heap->record_bytes;
+}
+
+static inline size_t buddy_records_end(const struct buddy_heap *heap)
+{
+	const size_t end = heap->records_high / heap->record_bytes;
+
+	return end < heap->record_count ? end : heap->record_count;
 }
 
 static inline enum buddy_span_kind buddy_span_kind(const struct buddy_span *span)
@@ -197,12 +260,34 @@ void buddy_heap_init(struct buddy_heap *heap);
 size_t buddy_backed_pages(const struct buddy_heap *heap, const void *block, unsigned order);
 /* A block of the order out of the lists of one class, marked used; NULL if they have none. */
 void *buddy_take(struct buddy_heap *heap, unsigned order, enum buddy_class class);
+/* Up to `want` blocks of the order that have all their memory, neighbours where there are any; how many. */
+unsigned buddy_take_many(struct buddy_heap *heap, unsigned order, void **blocks, unsigned want);
 /* A block, marked as anything, becomes free and merges with its buddy, and so on; the order it ends with. */
 unsigned buddy_put(struct buddy_heap *heap, void *block, unsigned order);
 /* Cuts a used block down to its first part of `order`; what is over becomes free. */
 void buddy_cut(struct buddy_heap *heap, void *block, unsigned from, unsigned order);
 /* Takes the first free block of the order and class out of its list, marked used; NULL if there is none. */
 void *buddy_take_whole(struct buddy_heap *heap, unsigned order, enum buddy_class class);
+
+/* ---- caches.c: without the lock ---- */
+
+/* A block of an order that this processor's cache does not have; NULL when the page source refuses. */
+void *buddy_block_alloc(struct pool *pool, enum pool_type type, struct buddy_processor *processor,
+			unsigned order);
+/* Blocks of one order go to the lists, under one hold of the lock; memory above `retain` is given back. */
+void buddy_blocks_free(struct buddy_heap *heap, void *const *blocks, unsigned count,
+		       unsigned order);
+/* The cache is empty: a batch of what is at hand, at least the one block that is returned, or NULL. */
+void *buddy_cache_refill(struct pool *pool, enum pool_type type, struct buddy_processor *processor,
+			 unsigned order);
+/* The cache is full: its oldest batch goes. */
+void buddy_cache_overflow(struct buddy_heap *heap, struct buddy_processor *processor,
+			  unsigned order);
+/* All that a processor's stacks have goes to the lists; blocks. By its thread, or quiescent. */
+unsigned buddy_caches_flush(struct pool *pool, enum pool_type type,
+			    struct buddy_processor *processor);
+/* The same of all shelves, by anyone; whether there were any blocks. */
+bool buddy_shelves_empty(struct pool *pool, enum pool_type type);
 
 /* ---- spans.c: without the lock ---- */
 

@@ -126,6 +126,57 @@ void *buddy_take(struct buddy_heap *heap, unsigned order, enum buddy_class class
 	return block;
 }
 
+static bool is_backed(const struct buddy_heap *heap, const void *block, unsigned order)
+{
+	return order < heap->page_order ||
+	       buddy_backed_pages(heap, block, order) == (size_t)1 << (order - heap->page_order);
+}
+
+/*
+ * A block with memory that is cut into no more than `want` of the order, all of which are wanted; the order it has.
+ * What it is cut from becomes free. NULL: none is free that has all its memory.
+ */
+static void *run_take(struct buddy_heap *heap, unsigned order, unsigned want, unsigned *from)
+{
+	const uint32_t orders = heap->occupied[BUDDY_BACKED] & (~0u << order);
+	void *block;
+
+	if (!orders)
+		return NULL;
+	*from = (unsigned)__builtin_ctz(orders);
+	block = buddy_take_whole(heap, *from, BUDDY_BACKED);
+	while (*from > order && (1u << (*from - order) > want || !is_backed(heap, block, *from))) {
+		void *half = half_choose(heap, block, --*from);
+
+		block_link(heap, buddy_other(heap, half, *from), *from);
+		block = half;
+		heap->counts.splits++;
+	}
+	if (is_backed(heap, block, *from))
+		return block;
+	buddy_put(heap, block, *from);
+	return NULL;
+}
+
+unsigned buddy_take_many(struct buddy_heap *heap, unsigned order, void **blocks, unsigned want)
+{
+	unsigned count = 0, from;
+
+	while (count < want) {
+		char *run = run_take(heap, order, want - count, &from);
+		const unsigned pieces = run ? 1u << (from - order) : 0;
+
+		if (!run)
+			break;
+		for (unsigned i = 0; i < pieces; i++, run += buddy_bytes(heap, order)) {
+			buddy_mark_set(buddy_mark_of(heap, run), BUDDY_USED | order);
+			blocks[count++] = run;
+		}
+		heap->counts.splits += pieces - 1;
+	}
+	return count;
+}
+
 void buddy_cut(struct buddy_heap *heap, void *block, unsigned from, unsigned order)
 {
 	while (from > order) {

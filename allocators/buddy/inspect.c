@@ -87,21 +87,14 @@ static int visit_span(const struct walk *walk, char *span)
 	return stopped;
 }
 
-/* Records that are committed, whole ones. */
-static size_t records_of(const struct buddy_heap *heap)
-{
-	const size_t count = heap->records_committed / heap->record_bytes;
-
-	return count < heap->record_count ? count : heap->record_count;
-}
-
 static int heap_walk(struct walk *walk)
 {
 	const struct buddy_heap *heap = walk->heap;
 	int stopped;
 
-	stopped = visit_bytes(walk, heap->records, heap->records_committed, POOL_RANGE_METADATA);
-	for (size_t i = 0; i < records_of(heap) && !stopped; i++) {
+	stopped = visit_bytes(walk, heap->records + heap->records_low,
+			      heap->records_high - heap->records_low, POOL_RANGE_METADATA);
+	for (size_t i = buddy_records_first(heap); i < buddy_records_end(heap) && !stopped; i++) {
 		const struct buddy_span *record = buddy_span_at(heap, i);
 		char *span = buddy_span_address(heap, i);
 
@@ -113,6 +106,37 @@ static int heap_walk(struct walk *walk)
 	return stopped;
 }
 
+static bool block_mark(const struct buddy_heap *heap, const void *block, unsigned from, unsigned to)
+{
+	buddy_mark *mark = buddy_mark_of(heap, block);
+	const bool right = buddy_mark_get(mark) == from;
+
+	buddy_mark_set(mark, to);
+	return right;
+}
+
+/* What caches keep looks used. Marks it as kept, or takes that back; how many were in the state that they should be. */
+static size_t caches_mark(const struct pool *pool, enum pool_type type, unsigned from, unsigned to)
+{
+	const struct buddy_heap *heap = &pool->heaps[type];
+	size_t marked = 0;
+
+	for (unsigned i = 0; i < pool->processor_count; i++)
+		for (unsigned order = 0; order < pool->cached_orders; order++) {
+			const struct buddy_processor *processor = &pool->processors[i];
+			const struct buddy_cache *cache = &processor->caches[type][order];
+			const struct buddy_shelf *shelf = &processor->shelves[type][order];
+			const void *block = shelf->first;
+
+			for (unsigned j = 0; j < cache->count; j++)
+				marked += block_mark(heap, cache->blocks[j], from | order,
+						     to | order);
+			for (unsigned j = 0; j < shelf->count; j++, block = buddy_shelf_next(block))
+				marked += block_mark(heap, block, from | order, to | order);
+		}
+	return marked;
+}
+
 int buddy_walk(struct pool *pool, pool_visit visit, void *arg)
 {
 	struct walk walk = { .visit = visit, .arg = arg, .type = pool->control_source->type };
@@ -121,7 +145,9 @@ int buddy_walk(struct pool *pool, pool_visit visit, void *arg)
 	for (unsigned type = 0; type < POOL_TYPES && !stopped; type++) {
 		walk.heap = &pool->heaps[type];
 		walk.type = type;
+		caches_mark(pool, type, BUDDY_USED, BUDDY_CACHED);
 		stopped = heap_walk(&walk);
+		caches_mark(pool, type, BUDDY_CACHED, BUDDY_USED);
 	}
 	return stopped;
 }
@@ -218,17 +244,40 @@ static size_t cached_blocks(const struct pool *pool, enum pool_type type)
 
 	for (unsigned i = 0; i < pool->processor_count; i++)
 		for (unsigned order = 0; order < pool->cached_orders; order++)
-			blocks += pool->processors[i].caches[type][order].count;
+			blocks += pool->processors[i].caches[type][order].count +
+				  pool->processors[i].shelves[type][order].count;
 	return blocks;
 }
 
-static int check_heap(struct audit *audit)
+static int check_caches(const struct audit *audit)
+{
+	const struct pool *pool = audit->pool;
+
+	for (unsigned i = 0; i < pool->processor_count * pool->cached_orders; i++) {
+		const unsigned order = i % pool->cached_orders;
+		const struct buddy_processor *processor =
+			&pool->processors[i / pool->cached_orders];
+		const struct buddy_cache *cache = &processor->caches[audit->heap->type][order];
+		const struct buddy_shelf *shelf = &processor->shelves[audit->heap->type][order];
+
+		if (cache->count > cache->high || shelf->count > shelf->most)
+			return audit_fail(audit, "order %u: %u of %u blocks, on its shelf %u of %u",
+					  order, cache->count, cache->high, shelf->count,
+					  shelf->most);
+	}
+	return 0;
+}
+
+/* With what caches keep marked so. */
+static int check_heap(struct audit *audit, size_t cached)
 {
 	const struct buddy_heap *heap = audit->heap;
-	const size_t cached = cached_blocks(audit->pool, heap->type);
-	int error = 0;
+	int error = check_caches(audit);
 
-	for (size_t i = 0; i < records_of(heap) && !error; i++)
+	if (cached != cached_blocks(audit->pool, heap->type))
+		return audit_fail(audit, "%zu blocks kept, %zu of them taken out of the lists",
+				  cached_blocks(audit->pool, heap->type), cached);
+	for (size_t i = buddy_records_first(heap); i < buddy_records_end(heap) && !error; i++)
 		if (buddy_span_kind(buddy_span_at(heap, i)) == BUDDY_SPAN_BLOCKS)
 			error = check_span(audit, buddy_span_address(heap, i));
 	for (unsigned i = 0; i < BUDDY_CLASSES * BUDDY_ORDERS && !error; i++)
@@ -253,8 +302,10 @@ int buddy_check(struct pool *pool, char *why, size_t why_bytes)
 		struct audit audit = {
 			.pool = pool, .heap = &pool->heaps[type], .why = why, .why_bytes = why_bytes
 		};
-		int error = check_heap(&audit);
+		size_t cached = caches_mark(pool, type, BUDDY_USED, BUDDY_CACHED);
+		int error = check_heap(&audit, cached);
 
+		caches_mark(pool, type, BUDDY_CACHED, BUDDY_USED);
 		if (error)
 			return error;
 	}
@@ -266,6 +317,7 @@ int buddy_check(struct pool *pool, char *why, size_t why_bytes)
 struct totals {
 	struct buddy_counts counts;
 	uint64_t hits, kept_frees, refills, overflows, acquisitions, contentions;
+	uint64_t gets, puts, emptied;
 };
 
 static void totals_heap(struct totals *totals, const struct buddy_heap *heap)
@@ -283,16 +335,23 @@ static void totals_heap(struct totals *totals, const struct buddy_heap *heap)
 
 static void totals_processor(struct totals *totals, const struct buddy_processor *processor)
 {
-	for (unsigned i = 0; i < POOL_TYPES * BUDDY_ORDERS; i++) {
-		const struct buddy_cache *cache =
-			&processor->caches[i / BUDDY_ORDERS][i % BUDDY_ORDERS];
+	for (unsigned i = 0; i < POOL_TYPES * BUDDY_CACHED_ORDERS; i++) {
+		const unsigned type = i / BUDDY_CACHED_ORDERS, order = i % BUDDY_CACHED_ORDERS;
+		const struct buddy_cache *cache = &processor->caches[type][order];
+		const struct buddy_shelf *shelf = &processor->shelves[type][order];
 
 		totals->hits += cache->hits;
-		/* What is there or was handed out came from the lists or from frees. */
-		totals->kept_frees += cache->hits + cache->count - cache->inflow;
+		/* What is there, was handed out or went from the shelf came from the lists or from frees. */
+		totals->kept_frees += cache->hits + cache->count + shelf->count + shelf->emptied -
+				      cache->inflow;
 		totals->refills += cache->refills;
 		totals->overflows += cache->overflows;
+		totals->gets += shelf->gets;
+		totals->puts += shelf->puts;
+		totals->emptied += shelf->emptied;
 	}
+	totals->acquisitions += processor->lock.acquisitions;
+	totals->contentions += processor->lock.contentions;
 }
 
 void buddy_counters(struct pool *pool, pool_counter_visit visit, void *arg)
@@ -308,6 +367,10 @@ void buddy_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	visit(arg, "refills", "allocations that found it empty and took a batch", t.refills);
 	visit(arg, "cache_overflows", "frees that found it full and gave a batch back",
 	      t.overflows);
+	visit(arg, "shelf_gets", "batches that refilled it from the processor's shelf", t.gets);
+	visit(arg, "shelf_puts", "batches that went to the shelf", t.puts);
+	visit(arg, "shelf_emptied", "blocks from shelves to the lists, for want of memory there",
+	      t.emptied);
 	visit(arg, "list_allocs", "blocks taken from the lists", t.counts.allocations);
 	visit(arg, "list_frees", "blocks put back into the lists", t.counts.frees);
 	visit(arg, "splits", "blocks cut in two", t.counts.splits);

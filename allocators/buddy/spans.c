@@ -61,19 +61,34 @@ static size_t block_unback(struct buddy_heap *heap, char *block, unsigned order)
 
 /* ---- spans ---- */
 
-/* Commits the records up to that of `number`. 0 or -ENOMEM. Who waits for the lock needs the same. */
+static int records_commit(struct buddy_heap *heap, size_t from, size_t to)
+{
+	if (from >= to)
+		return 0;
+	return page_source_commit(heap->source, heap->records + from, to - from);
+}
+
+/*
+ * Commits the record of `number`, and what lies between it and the rest: the first spans come behind the map's
+ * addresses. 0 or -ENOMEM. Who waits for the lock needs the same.
+ */
 static int records_reach(struct buddy_heap *heap, size_t number)
 {
-	size_t need = page_source_round_up(heap->source, (number + 1) * heap->record_bytes);
-	int error = 0;
+	const size_t at = number * heap->record_bytes;
+	const size_t from = at & ~(heap->source->page_size - 1);
+	const size_t to = page_source_round_up(heap->source, at + heap->record_bytes);
+	int error;
 
 	spinlock_acquire(&heap->records_lock);
-	if (need > heap->records_committed) {
-		error = page_source_commit(heap->source, heap->records + heap->records_committed,
-					   need - heap->records_committed);
-		if (!error)
-			heap->records_committed = need;
-	}
+	if (heap->records_low == heap->records_high)
+		heap->records_low = heap->records_high = from;
+	error = records_commit(heap, from, heap->records_low);
+	if (!error && from < heap->records_low)
+		heap->records_low = from;
+	if (!error)
+		error = records_commit(heap, heap->records_high, to);
+	if (!error && to > heap->records_high)
+		heap->records_high = to;
 	spinlock_release(&heap->records_lock);
 	return error;
 }
@@ -119,6 +134,7 @@ static size_t span_give(struct buddy_heap *heap, void *span)
 	page_source_release(heap->source, span, (size_t)1 << heap->span_shift);
 	spinlock_acquire(&heap->lock);
 	heap->counts.spans_given++;
+	heap->counts.given_bytes += (pages << heap->page_shift) + heap->map_span_bytes;
 	spinlock_release(&heap->lock);
 	return (pages << heap->page_shift) + heap->map_span_bytes;
 }
@@ -142,6 +158,7 @@ static size_t shrink_block(struct buddy_heap *heap, void *block, unsigned order)
 	const size_t pages = block_unback(heap, block, order);
 
 	spinlock_acquire(&heap->lock);
+	heap->counts.given_bytes += pages << heap->page_shift;
 	buddy_put(heap, block, order);
 	spinlock_release(&heap->lock);
 	return pages << heap->page_shift;
@@ -311,10 +328,11 @@ void buddy_spans_destroy(struct buddy_heap *heap)
 {
 	struct page_source *source = heap->source;
 
-	for (size_t i = 0; i < heap->records_committed / heap->record_bytes; i++)
+	for (size_t i = buddy_records_first(heap); i < buddy_records_end(heap); i++)
 		span_destroy(heap, i);
-	if (heap->records_committed)
-		page_source_decommit(source, heap->records, heap->records_committed);
+	if (heap->records_low < heap->records_high)
+		page_source_decommit(source, heap->records + heap->records_low,
+				     heap->records_high - heap->records_low);
 	if (heap->records)
 		page_source_release(source, heap->records, heap->records_bytes);
 	if (heap->map)
