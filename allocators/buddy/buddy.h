@@ -105,7 +105,7 @@ struct buddy_shelf {
 	_Atomic uint32_t count;
 	uint32_t most;
 	uint64_t gets, puts; /* batches */
-	uint64_t emptied; /* blocks that went to the lists from here */
+	uint64_t lost; /* blocks that went to the lists or to another processor */
 };
 
 /* What belongs to one processor; but for the shelves only the thread that stands for it touches it. */

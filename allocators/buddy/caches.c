@@ -59,7 +59,7 @@ static void shelf_set(struct buddy_shelf *shelf, void *first, unsigned count)
 
 /* Up to `want` blocks, the newest last. */
 static unsigned shelf_take(struct buddy_processor *processor, struct buddy_shelf *shelf,
-			   void **blocks, unsigned want)
+			   void **blocks, unsigned want, bool own)
 {
 	unsigned count;
 	void *block;
@@ -72,7 +72,8 @@ static unsigned shelf_take(struct buddy_processor *processor, struct buddy_shelf
 	for (unsigned i = count; i-- > 0; block = buddy_shelf_next(block))
 		blocks[i] = block;
 	shelf_set(shelf, block, shelf_count(shelf) - count);
-	shelf->gets += count != 0;
+	shelf->gets += own && count;
+	shelf->lost += own ? 0 : count;
 	spinlock_release(&processor->lock);
 	return count;
 }
@@ -106,7 +107,7 @@ static void shelf_empty(struct buddy_heap *heap, struct buddy_processor *process
 	block = shelf->first;
 	left = shelf_count(shelf);
 	shelf_set(shelf, NULL, 0);
-	shelf->emptied += left;
+	shelf->lost += left;
 	spinlock_release(&processor->lock);
 	while (left > 0) {
 		unsigned count = 0;
@@ -144,7 +145,7 @@ static unsigned shelves_take(struct pool *pool, enum pool_type type, unsigned or
 	for (unsigned i = 0; !count && order < pool->cached_orders && i < pool->processor_count;
 	     i++)
 		count = shelf_take(&pool->processors[i], &pool->processors[i].shelves[type][order],
-				   blocks, want);
+				   blocks, want, false);
 	return count;
 }
 
@@ -191,7 +192,7 @@ void *buddy_cache_refill(struct pool *pool, enum pool_type type, struct buddy_pr
 {
 	struct buddy_cache *cache = &processor->caches[type][order];
 	unsigned count = shelf_take(processor, &processor->shelves[type][order], cache->blocks,
-				    cache->batch);
+				    cache->batch, true);
 
 	cache->refills++;
 	if (count == 0) {

@@ -317,7 +317,7 @@ int buddy_check(struct pool *pool, char *why, size_t why_bytes)
 struct totals {
 	struct buddy_counts counts;
 	uint64_t hits, kept_frees, refills, overflows, acquisitions, contentions;
-	uint64_t gets, puts, emptied;
+	uint64_t gets, puts, lost;
 };
 
 static void totals_heap(struct totals *totals, const struct buddy_heap *heap)
@@ -341,14 +341,14 @@ static void totals_processor(struct totals *totals, const struct buddy_processor
 		const struct buddy_shelf *shelf = &processor->shelves[type][order];
 
 		totals->hits += cache->hits;
-		/* What is there, was handed out or went from the shelf came from the lists or from frees. */
-		totals->kept_frees += cache->hits + cache->count + shelf->count + shelf->emptied -
+		/* What is there, was handed out or lost came from the lists or from frees. */
+		totals->kept_frees += cache->hits + cache->count + shelf->count + shelf->lost -
 				      cache->inflow;
 		totals->refills += cache->refills;
 		totals->overflows += cache->overflows;
 		totals->gets += shelf->gets;
 		totals->puts += shelf->puts;
-		totals->emptied += shelf->emptied;
+		totals->lost += shelf->lost;
 	}
 	totals->acquisitions += processor->lock.acquisitions;
 	totals->contentions += processor->lock.contentions;
@@ -369,8 +369,9 @@ void buddy_counters(struct pool *pool, pool_counter_visit visit, void *arg)
 	      t.overflows);
 	visit(arg, "shelf_gets", "batches that refilled it from the processor's shelf", t.gets);
 	visit(arg, "shelf_puts", "batches that went to the shelf", t.puts);
-	visit(arg, "shelf_emptied", "blocks from shelves to the lists, for want of memory there",
-	      t.emptied);
+	visit(arg, "shelf_lost",
+	      "blocks from shelves to another processor or the lists, for want of memory there",
+	      t.lost);
 	visit(arg, "list_allocs", "blocks taken from the lists", t.counts.allocations);
 	visit(arg, "list_frees", "blocks put back into the lists", t.counts.frees);
 	visit(arg, "splits", "blocks cut in two", t.counts.splits);
