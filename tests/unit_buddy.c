@@ -384,12 +384,14 @@ static void a_shelf_has_its_bound(void **state)
 	static const struct {
 		const char *options;
 		unsigned most;
-	} cases[] = { { "high=32,cache=16K,shelf=32K", 64 }, { "high=16,cache=8K,shelf=1M", 128 } };
+	} cases[] = { { "high=32,cache=16K,shelf=32K", 64 },
+		      { "high=16,cache=8K,shelf=1M", 128 },
+		      { "high=16,cache=8K,shelf=1M,retain=0", 0 } };
 	struct rig rig;
 	void *blocks[600];
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		rig_up(&rig, &buddy_backend, cases[i].options);
 		for (int j = 0; j < 600; j++)
 			blocks[j] = take(&rig, 512);
@@ -402,6 +404,25 @@ static void a_shelf_has_its_bound(void **state)
 			    cases[i].most * 512);
 		rig_down(&rig);
 	}
+}
+
+/* What all shelves may hold is taken from what the lists may keep. */
+static void shelves_count_as_retained(void **state)
+{
+	struct rig rig;
+	size_t bytes = 0;
+
+	(void)state;
+	rig_up(&rig, &buddy_backend, "");
+	for (unsigned order = 0; order < BUDDY_CACHED_ORDERS; order++)
+		bytes += rig.pool->processors[0].shelves[POOL_PAGED][order].most * (32ul << order);
+	assert_in_range(bytes, MIB, 4 * MIB / 3);
+	assert_int_equal(rig.pool->heaps[POOL_PAGED].retain_pages,
+			 (8 * MIB - RIG_PROCESSORS * bytes) / 4096);
+	rig_down(&rig);
+	rig_up(&rig, &buddy_backend, "retain=1M");
+	assert_int_equal(rig.pool->heaps[POOL_PAGED].retain_pages, 512 * KIB / 4096);
+	rig_down(&rig);
 }
 
 /* What lies on any processor's shelf is used before memory is committed, merged to whatever is needed. */
@@ -581,6 +602,7 @@ int main(void)
 		cmocka_unit_test(a_shelf_takes_what_a_processor_swings_by),
 		cmocka_unit_test(another_s_shelf_is_taken_from_by_the_batch),
 		cmocka_unit_test(a_shelf_has_its_bound),
+		cmocka_unit_test(shelves_count_as_retained),
 		cmocka_unit_test(shelves_are_emptied_before_memory_is_committed),
 		cmocka_unit_test(the_own_cache_is_no_loss_at_the_limit),
 		cmocka_unit_test(wrong_frees_are_noticed),

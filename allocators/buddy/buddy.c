@@ -229,6 +229,25 @@ static bool is_power(size_t value)
 	return value && !(value & (value - 1));
 }
 
+/* Bytes that all processors' shelves of a type may hold. */
+static size_t shelves_bytes(const struct pool *pool, enum pool_type type)
+{
+	size_t bytes = 0;
+
+	for (unsigned order = 0; order < pool->cached_orders; order++)
+		bytes += pool->processors[0].shelves[type][order].most *
+			 (pool->options.min << order);
+	return bytes * pool->processor_count;
+}
+
+/* Bytes that the lists may keep: shelves count, up to half. */
+static size_t lists_retain(const struct pool *pool, enum pool_type type)
+{
+	const size_t retain = pool->options.retain, shelves = shelves_bytes(pool, type);
+
+	return retain - (shelves < retain / 2 ? shelves : retain / 2);
+}
+
 static int heap_create(struct pool *pool, enum pool_type type, struct page_source *source)
 {
 	const struct buddy_options *options = &pool->options;
@@ -249,7 +268,7 @@ static int heap_create(struct pool *pool, enum pool_type type, struct page_sourc
 	heap->chunk_order = log2_of(options->expand) - heap->unit_shift;
 	if (heap->chunk_order > heap->max_order)
 		heap->chunk_order = heap->max_order;
-	heap->retain_pages = options->retain >> heap->page_shift;
+	heap->retain_pages = lists_retain(pool, type) >> heap->page_shift;
 	buddy_heap_init(heap);
 	return buddy_spans_init(heap);
 }
@@ -267,7 +286,7 @@ static void cache_create(struct buddy_processor *processor, enum pool_type type,
 			 const struct buddy_options *options, void **slots)
 {
 	struct buddy_cache *cache = &processor->caches[type][order];
-	const size_t fit = options->shelf / (options->min << order);
+	const size_t fit = options->retain ? options->shelf / (options->min << order) : 0;
 
 	cache->high = cache_high(options, order);
 	cache->batch = options->batch < cache->high / 2 ? options->batch : cache->high / 2;
