@@ -322,9 +322,9 @@ static void lfh_remote_frees_come_back_to_their_slot(void **state)
 	rig_down(&rig);
 }
 
-static uintptr_t subsegment_of(void *block)
+static uintptr_t subsegment_of(const struct pool *pool, const void *block)
 {
-	return (uintptr_t)lfh_subsegment_of(sh_header_of(block));
+	return (uintptr_t)lfh_subsegment_of(sh_header_of(block), pool->cookie);
 }
 
 static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **state)
@@ -342,7 +342,7 @@ static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **stat
 		mine = take(&rig, 100);
 		rig_become(&rig, 1);
 		others = take(&rig, 100);
-		assert_int_equal(subsegment_of(mine) == subsegment_of(others), shared);
+		assert_int_equal(subsegment_of(rig.pool, mine) == subsegment_of(rig.pool, others), shared);
 		give(&rig, mine);
 		if (shared) {
 			/* As when the slot's lock had to be waited for. */
@@ -352,7 +352,7 @@ static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **stat
 			assert_true(bucket->is_spread);
 			mine = take(&rig, 100);
 			rig_become(&rig, 0);
-			assert_int_not_equal(subsegment_of(mine), subsegment_of(others));
+			assert_int_not_equal(subsegment_of(rig.pool, mine), subsegment_of(rig.pool, others));
 			give(&rig, mine);
 		}
 		give(&rig, others);
@@ -378,7 +378,7 @@ static void lookaside_lists_start_with_depth_4_and_keep_last_in_first_out(void *
 	take_many(&rig, blocks, 8, 1000);
 	assert_int_equal(counter(&rig, "lookaside_misses"), 8);
 	give_many(&rig, blocks, 8);
-	assert_int_equal(list_of(&rig, 1000)->count, 4);
+	assert_int_equal(lookaside_count(list_of(&rig, 1000)), 4);
 	assert_int_equal(counter(&rig, "lookaside_overflows"), 4);
 	expect_stop(&rig, blocks[2], TAG, 0xC2, 7);
 	for (int i = 3; i >= 0; i--)
@@ -417,11 +417,11 @@ static void lookaside_lists_are_rebalanced_by_use(void **state)
 	assert_true(depth >= 100 && depth <= 200);
 	assert_int_equal(list_of(&rig, 2000)->depth, 4);
 	storm(&rig, 1000, 100, 1);
-	assert_int_equal(list_of(&rig, 1000)->count, 100);
+	assert_int_equal(lookaside_count(list_of(&rig, 1000)), 100);
 	/* Another size is used now: the first list shrinks, and frees what it kept. */
 	storm(&rig, 2000, 50, 400);
 	assert_int_equal(list_of(&rig, 1000)->depth, 4);
-	assert_int_equal(list_of(&rig, 1000)->count, 4);
+	assert_int_equal(lookaside_count(list_of(&rig, 1000)), 4);
 	assert_true(list_of(&rig, 2000)->depth >= 50);
 	assert_int_equal(counter(&rig, "lookaside_drained"), 96);
 	assert_true(counter(&rig, "rebalances") >= 20);

@@ -99,7 +99,7 @@ static void vs_subsegments_are_64_to_256_kib(void **state)
 
 	(void)state;
 	rig_up(&rig, &segment_heap_backend, BARE);
-	vs = &rig.pool->heaps[POOL_NONPAGED].vs;
+	vs = &rig.pool->heaps[POOL_NONPAGED].vs[0];
 	take_many(&rig, blocks, 2000, 3000);
 	for (struct sh_links *at = vs->subsegments.next; at != &vs->subsegments; at = at->next) {
 		struct vs_subsegment *subsegment = SH_CONTAINER(at, struct vs_subsegment, links);
@@ -218,12 +218,12 @@ static void an_overwritten_pool_header_is_noticed(void **state)
 	lfh = take(&rig, 100);
 	vs = take(&rig, 1000);
 	/* Kind, then the LFH block's index. */
-	sh_header_of(vs)->kind ^= 0x04;
+	sh_header_of(vs)->word ^= (uint64_t)0x04 << SH_KIND_SHIFT;
 	expect_stop(&rig, vs, TAG, 0x19, 0x20);
-	sh_header_of(vs)->kind ^= 0x04;
-	sh_header_of(lfh)->index ^= 1;
+	sh_header_of(vs)->word ^= (uint64_t)0x04 << SH_KIND_SHIFT;
+	sh_header_of(lfh)->word ^= 1;
 	expect_stop(&rig, lfh, TAG, 0x19, 0x20);
-	sh_header_of(lfh)->index ^= 1;
+	sh_header_of(lfh)->word ^= 1;
 	give(&rig, lfh);
 	give(&rig, vs);
 	rig_down(&rig);

@@ -53,17 +53,17 @@ static int check_chunk(struct audit *audit, const struct vs_subsegment *subsegme
 					  "%u units and not %u",
 					  (const void *)chunk, chunk->units, sizes->units);
 	} else { /* only here is there a pool header: a big block's owner has written over it */
-		const unsigned kind = chunk->header.kind & ~1u;
+		const unsigned kind = sh_kind(&chunk->header);
 
-		if (chunk->header.index != sizes->units)
+		if (sh_index(&chunk->header) != sizes->units)
 			return audit_fail(audit, "chunk %p: its pool header says %u units, not %u",
-					  (const void *)chunk, chunk->header.index, sizes->units);
+					  (const void *)chunk, sh_index(&chunk->header), sizes->units);
 		audit->delayed += kind == SH_DELAYED;
 		audit->cached += kind == SH_CACHED;
 		audit->internal += kind == SH_INTERNAL;
 		if (kind != SH_DELAYED && kind != SH_CACHED && kind != SH_INTERNAL && kind != SH_VS)
 			return audit_fail(audit, "chunk %p: a pool header of kind %#x",
-					  (const void *)chunk, chunk->header.kind);
+					  (const void *)chunk, kind);
 	}
 	return 0;
 }
@@ -104,9 +104,13 @@ static int check_vs(struct audit *audit, const struct vs_subsegment *subsegment,
 	return 0;
 }
 
-static int check_vs_tree(struct audit *audit)
+/* Of all contexts. */
+struct vs_sums {
+	size_t listed_chunks, bytes, delayed;
+};
+
+static int check_vs_tree(struct audit *audit, const struct vs_context *vs, struct vs_sums *sums)
 {
-	const struct vs_context *vs = &audit->heap->vs;
 	unsigned units = 0;
 	size_t count;
 
@@ -122,15 +126,31 @@ static int check_vs_tree(struct audit *audit)
 					  (const void *)chunk);
 		units = sizes.units;
 	}
-	if (count != audit->listed_chunks)
-		return audit_fail(audit, "%zu free chunks, %zu in the tree", audit->listed_chunks,
-				  count);
-	if (audit->vs_bytes != vs->subsegment_bytes)
+	sums->listed_chunks += count;
+	sums->bytes += vs->subsegment_bytes;
+	sums->delayed += vs->delayed_count;
+	return 0;
+}
+
+static int check_vs_contexts(struct audit *audit)
+{
+	struct vs_sums sums = { 0 };
+
+	for (unsigned i = 0; i < audit->heap->vs_count; i++) {
+		int error = check_vs_tree(audit, &audit->heap->vs[i], &sums);
+
+		if (error)
+			return error;
+	}
+	if (sums.listed_chunks != audit->listed_chunks)
+		return audit_fail(audit, "%zu free chunks, %zu in the trees", audit->listed_chunks,
+				  sums.listed_chunks);
+	if (sums.bytes != audit->vs_bytes)
 		return audit_fail(audit, "%zu bytes in VS subsegments, counted %zu",
-				  audit->vs_bytes, vs->subsegment_bytes);
-	if (audit->delayed != atomic_load_explicit(&vs->delayed_count, memory_order_relaxed))
-		return audit_fail(audit, "%zu chunks marked as delayed, counted %u", audit->delayed,
-				  atomic_load_explicit(&vs->delayed_count, memory_order_relaxed));
+				  audit->vs_bytes, sums.bytes);
+	if (sums.delayed != audit->delayed)
+		return audit_fail(audit, "%zu chunks marked as delayed, counted %zu",
+				  audit->delayed, sums.delayed);
 	return 0;
 }
 
@@ -144,20 +164,16 @@ static int check_lfh(struct audit *audit, const struct lfh_subsegment *subsegmen
 	    (size_t)subsegment->pages * POOL_OS_PAGE != bytes || subsegment->words > LFH_WORDS_MAX)
 		return audit_fail(audit, "LFH subsegment %p: its head is overwritten",
 				  (const void *)subsegment);
-	for (unsigned word = 0; word < subsegment->words; word++) {
+	for (unsigned word = 0; word < subsegment->words; word++)
 		free_count += (unsigned)__builtin_popcountll(subsegment->bits[word]);
-		if ((subsegment->available >> word & 1) != (subsegment->bits[word] != 0))
-			return audit_fail(audit, "LFH subsegment %p: word %u and its bit disagree",
-					  (const void *)subsegment, word);
-	}
-	if (free_count != subsegment->free_count || free_count > subsegment->block_count)
+	if (free_count != lfh_free_count(subsegment))
 		return audit_fail(audit, "LFH subsegment %p: %u bits, %u free of %u",
-				  (const void *)subsegment, free_count, subsegment->free_count,
+				  (const void *)subsegment, free_count, lfh_free_count(subsegment),
 				  subsegment->block_count);
-	if (subsegment->state == LFH_FULL ? free_count != 0
-					  : subsegment->state == LFH_PARTIAL && !free_count)
-		return audit_fail(audit, "LFH subsegment %p: state %u with %u blocks free",
-				  (const void *)subsegment, subsegment->state, free_count);
+	if (subsegment->state == LFH_PARTIAL &&
+	    (!free_count || free_count == subsegment->block_count))
+		return audit_fail(audit, "LFH subsegment %p: partly used, with %u blocks free of %u",
+				  (const void *)subsegment, free_count, subsegment->block_count);
 	if ((subsegment->state == LFH_ACTIVE) != (subsegment->slot->active == subsegment))
 		return audit_fail(audit, "LFH subsegment %p: its slot has another active one",
 				  (const void *)subsegment);
@@ -259,21 +275,21 @@ static int check_lookasides(struct audit *audit, const struct sh_lookasides *loo
 		const struct sh_lookaside *list = &lookasides->lists[i];
 		size_t bytes = sh_bucket_bytes(i + SH_LOOKASIDE_FIRST), count = 0;
 
-		for (void *block = list->head; block; block = *(void **)block, count++) {
-			const struct sh_header *header = sh_header_of(block);
-
-			if (count >= list->count)
+		for (struct sh_header *header = list->front->next; header;
+		     header = *sh_link(header), count++) {
+			if (count >= lookaside_count(list))
 				break;
-			if (header->kind != (unsigned)SH_CACHED + audit->heap->type ||
-			    (size_t)header->index * SH_UNIT_BYTES != bytes + VS_SMALL_BYTES)
+			if (sh_kind(header) != SH_CACHED || sh_type(header) != audit->heap->type ||
+			    (size_t)sh_index(header) * SH_UNIT_BYTES != bytes + VS_SMALL_BYTES)
 				return audit_fail(audit,
 						  "%p: kept for %zu bytes, but kind %#x, %u "
 						  "units",
-						  block, bytes, header->kind, header->index);
+						  (const void *)(header + 1), bytes,
+						  sh_kind(header), sh_index(header));
 		}
-		if (count != list->count || count > list->depth)
+		if (count != lookaside_count(list) || count > list->depth)
 			return audit_fail(audit, "the list for %zu bytes has not its %u blocks",
-					  bytes, list->count);
+					  bytes, lookaside_count(list));
 		*cached += count;
 	}
 	return 0;
@@ -288,7 +304,7 @@ static int check_heap(struct audit *audit, struct sh_heap *heap)
 	for (unsigned i = 0; i < 2 && !error; i++)
 		error = check_context(audit, &heap->segments[i]);
 	if (!error)
-		error = check_vs_tree(audit);
+		error = check_vs_contexts(audit);
 	if (!error)
 		error = check_lookasides(audit, &heap->shared_lookasides, &cached);
 	for (unsigned i = 0; i < audit->pool->processor_count && !error; i++)

@@ -43,31 +43,29 @@ static int walk_lfh_block(const struct walk *walk, const struct lfh_subsegment *
 			  unsigned index)
 {
 	const struct sh_header *header = lfh_header_at(subsegment, index);
-	const struct lfh_slot *slot = subsegment->slot;
 	uint64_t bits = subsegment->bits[index / 64];
-	size_t stride = subsegment->layout.stride;
+	size_t stride = subsegment->stride;
 
-	if (slot->active == subsegment && slot->first / 64 == index / 64)
-		bits |= lfh_claimed(slot);
-	if (bits >> index % 64 & 1)
+	/* Free, or claimed by the slot. */
+	if (bits >> index % 64 & 1 || sh_kind(header) == SH_RETURNED)
 		return visit_plain(walk, header, stride, POOL_RANGE_FREE);
-	if ((header->kind & ~1u) == SH_REMOTE)
+	if (sh_kind(header) == SH_REMOTE)
 		return visit_plain(walk, header, stride, POOL_RANGE_CACHED);
-	return visit_used(walk, header, stride, SH_HEADER_BYTES, header->tag);
+	return visit_used(walk, header, stride, SH_HEADER_BYTES, sh_tag(header));
 }
 
 /* Never used: under the subsegment's head (its first byte to the last), or a page's short end. */
 static bool is_under_head(const struct lfh_subsegment *subsegment, const char *block)
 {
 	const char *head = (const char *)subsegment;
-	const char *end = (const char *)&subsegment->bits[subsegment->words];
+	const char *end = head + LFH_HEAD_BYTES(subsegment->words);
 
-	return block < end && block + subsegment->layout.stride > head;
+	return block < end && block + subsegment->stride > head;
 }
 
 static int walk_lfh(const struct walk *walk, const struct lfh_subsegment *subsegment)
 {
-	unsigned stride = subsegment->layout.stride, per_page = POOL_OS_PAGE / stride;
+	unsigned stride = subsegment->stride, per_page = POOL_OS_PAGE / stride;
 	int error = 0;
 
 	for (unsigned index = 0; index < subsegment->pages * per_page && !error; index++) {
@@ -78,7 +76,7 @@ static int walk_lfh(const struct walk *walk, const struct lfh_subsegment *subseg
 		else
 			error = walk_lfh_block(walk, subsegment, index);
 		if (!error && (index + 1) % per_page == 0)
-			error = visit_plain(walk, block + stride, subsegment->layout.slack,
+			error = visit_plain(walk, block + stride, POOL_OS_PAGE - per_page * stride,
 					    POOL_RANGE_METADATA);
 	}
 	return error;
@@ -96,9 +94,9 @@ static int walk_chunk(const struct walk *walk, const struct vs_chunk *chunk,
 		return visit_plain(walk, chunk, bytes, POOL_RANGE_FREE);
 	if (sizes->state == VS_BIG)
 		return visit_used(walk, chunk, bytes, VS_CHUNK_BYTES, chunk->tag);
-	kind = chunk->header.kind & ~1u;
+	kind = sh_kind(&chunk->header);
 	if (kind == SH_VS)
-		return visit_used(walk, chunk, bytes, VS_SMALL_BYTES, chunk->header.tag);
+		return visit_used(walk, chunk, bytes, VS_SMALL_BYTES, sh_tag(&chunk->header));
 	return visit_plain(walk, chunk, bytes,
 			   kind == SH_INTERNAL ? POOL_RANGE_METADATA : POOL_RANGE_CACHED);
 }
@@ -235,7 +233,7 @@ static void add_lookasides(struct totals *totals, const struct sh_lookasides *lo
 	for (unsigned i = 0; i < SH_LOOKASIDES; i++) {
 		const struct sh_lookaside *list = &lookasides->lists[i];
 
-		totals->lookaside_hits += list->allocates - list->misses;
+		totals->lookaside_hits += lookaside_allocates(list) - list->misses;
 		totals->lookaside_misses += list->misses;
 		totals->lookaside_refused += list->frees_refused;
 		if (lookasides->list_locks)
@@ -250,7 +248,7 @@ static void add_lookasides(struct totals *totals, const struct sh_lookasides *lo
 static void add_slots(struct totals *totals, const struct pool *pool, const struct lfh_slot *slots)
 {
 	for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
-		totals->lfh += slots[bucket].allocations;
+		totals->lfh += lfh_allocations(&slots[bucket]);
 		totals->lfh_subsegments += slots[bucket].subsegments_taken;
 		add_lock(totals, &slots[bucket].lock);
 	}
@@ -267,11 +265,8 @@ static void add_context(struct totals *totals, const struct seg_context *context
 	add_lock(totals, &context->lock);
 }
 
-static void add_heap(struct totals *totals, const struct pool *pool, const struct sh_heap *heap)
+static void add_vs(struct totals *totals, const struct vs_context *vs)
 {
-	const struct vs_context *vs = &heap->vs;
-
-	totals->activations += atomic_load_explicit(&heap->activations, memory_order_relaxed);
 	totals->vs_allocations += vs->allocations;
 	totals->vs_frees += vs->frees;
 	totals->vs_splits += vs->splits;
@@ -279,8 +274,15 @@ static void add_heap(struct totals *totals, const struct pool *pool, const struc
 	totals->vs_flushes += vs->flushes;
 	totals->vs_subsegments += vs->subsegments_taken;
 	totals->vs_returned += vs->subsegments_given;
-	totals->large += heap->large.allocations;
 	add_lock(totals, &vs->lock);
+}
+
+static void add_heap(struct totals *totals, const struct pool *pool, const struct sh_heap *heap)
+{
+	totals->activations += atomic_load_explicit(&heap->activations, memory_order_relaxed);
+	for (unsigned n = 0; n < heap->vs_count; n++)
+		add_vs(totals, &heap->vs[n]);
+	totals->large += heap->large.allocations;
 	add_lock(totals, &heap->large.lock);
 	add_context(totals, &heap->segments[0]);
 	add_context(totals, &heap->segments[1]);

@@ -45,6 +45,10 @@
 
 /* Blocks that the first subsegment of a slot should have. */
 #define LFH_FIRST_BLOCKS 16u
+/* Free blocks that are worth a claim, where there is a choice. */
+#define LFH_CLAIM_ENOUGH 16u
+/* Requests of a processor from one look at the others' counts of a bucket to the next. */
+#define LFH_COUNT_STEP 16u
 
 /* ---- activation ---- */
 
@@ -54,64 +58,113 @@ static void bucket_activate(struct sh_heap *heap, struct lfh_bucket *state)
 		atomic_fetch_add_explicit(&heap->activations, 1, memory_order_relaxed);
 }
 
-void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row)
+void lfh_note_alloc(struct sh_heap *heap, struct vs_use *use, unsigned bucket, unsigned row)
 {
 	struct lfh_bucket *state = &heap->buckets[bucket];
+	int32_t live = atomic_load_explicit(&use->live, memory_order_relaxed);
+	uint32_t requests = atomic_load_explicit(&use->requests, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&state->live, 1, memory_order_relaxed);
-	if (atomic_load_explicit(&state->is_active, memory_order_relaxed))
-		return;
-	atomic_fetch_add_explicit(&state->requests, 1, memory_order_relaxed);
+	atomic_store_explicit(&use->live, live + 1, memory_order_relaxed);
+	atomic_store_explicit(&use->requests, requests + 1, memory_order_relaxed);
 	if (row >= heap->pool->options.lfh_row)
 		bucket_activate(heap, state);
 }
 
+void lfh_note_free(struct vs_use *use)
+{
+	int32_t live = atomic_load_explicit(&use->live, memory_order_relaxed);
+
+	atomic_store_explicit(&use->live, live - 1, memory_order_relaxed);
+}
+
 /* Whether the bucket is active, which the request that asks may bring about. */
-static bool bucket_is_active(struct sh_heap *heap, struct lfh_bucket *state)
+static bool bucket_is_active(struct sh_heap *heap, struct sh_processor *processor, unsigned bucket)
 {
 	const struct sh_options *options = &heap->pool->options;
+	struct lfh_bucket *state = &heap->buckets[bucket];
+	unsigned mine = processor->number % heap->vs_count;
+	uint32_t asked = 1 + atomic_load_explicit(&heap->vs[mine].use[bucket].requests,
+						  memory_order_relaxed);
+	int64_t live = 1, requests = 1;
 
 	if (atomic_load_explicit(&state->is_active, memory_order_relaxed))
 		return true;
-	if (1 + atomic_load_explicit(&state->live, memory_order_relaxed) <
-		    (int32_t)options->lfh_live &&
-	    1 + atomic_load_explicit(&state->requests, memory_order_relaxed) < options->lfh_total)
+	/* One's own counts are looked at each time, others' now and then: their lines are elsewhere. */
+	for (unsigned i = 0; i < heap->vs_count; i++) {
+		const struct vs_use *use = &heap->vs[i].use[bucket];
+
+		if (i != mine && asked % LFH_COUNT_STEP)
+			continue;
+		live += atomic_load_explicit(&use->live, memory_order_relaxed);
+		requests += atomic_load_explicit(&use->requests, memory_order_relaxed);
+	}
+	if (live < (int64_t)options->lfh_live && requests < (int64_t)options->lfh_total)
 		return false;
 	bucket_activate(heap, state);
 	return true;
 }
 
-void lfh_note_free(struct sh_heap *heap, unsigned bucket)
-{
-	atomic_fetch_sub_explicit(&heap->buckets[bucket].live, 1, memory_order_relaxed);
-}
-
 /* ---- subsegments ---- */
 
-static struct lfh_layout layout_of(unsigned bucket)
+void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_front *front,
+		   struct sh_processor *owner, enum pool_type type, unsigned bucket)
 {
+	unsigned most = (unsigned)(pool->options.lfh_subsegment / POOL_OS_PAGE), pages;
 	unsigned stride = (unsigned)sh_bucket_bytes(bucket) + SH_HEADER_BYTES;
 	unsigned per_page = POOL_OS_PAGE / stride;
 
-	return (struct lfh_layout){
+	slot->layout = (struct lfh_layout){
 		.magic = ((1u << LFH_MAGIC_SHIFT) + per_page - 1) / per_page,
-		.stride = (uint16_t)stride,
-		.slack = (uint16_t)(POOL_OS_PAGE - per_page * stride),
+		.stride = stride,
+		.slack = POOL_OS_PAGE - per_page * stride,
 	};
-}
-
-void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_processor *owner,
-		   enum pool_type type, unsigned bucket)
-{
-	unsigned most = (unsigned)(pool->options.lfh_subsegment / POOL_OS_PAGE), pages;
-
+	slot->word = sh_word((unsigned)SH_RETURNED + type, owner ? owner->number : SH_NOBODY, 0);
+	if (stride >= SH_ROOMY_BYTES + SH_HEADER_BYTES)
+		slot->word |= (uint32_t)SH_ROOMY_BIT;
+	slot->front = front;
 	slot->owner = owner;
 	slot->type = (uint8_t)type;
 	slot->bucket = (uint8_t)bucket;
-	slot->layout = layout_of(bucket);
-	pages = (LFH_FIRST_BLOCKS * slot->layout.stride + POOL_OS_PAGE - 1) / POOL_OS_PAGE;
+	pages = (LFH_FIRST_BLOCKS * stride + POOL_OS_PAGE - 1) / POOL_OS_PAGE;
 	slot->next_pages = (uint8_t)(pages < most ? pages : most);
 	sh_links_init(&slot->partial);
+}
+
+static struct sh_links *links_of(struct lfh_subsegment *subsegment)
+{
+	return (struct sh_links *)(void *)&subsegment->bits[subsegment->words];
+}
+
+/* All of a head is in the subsegment's first page. */
+static struct lfh_subsegment *linked(const struct sh_links *links)
+{
+	return lfh_head_of((uintptr_t)links & ~(uintptr_t)(POOL_OS_PAGE - 1));
+}
+
+/* Blocks whose bits are not set: held, claimed, on their way back. */
+static unsigned busy_count(const struct lfh_subsegment *subsegment)
+{
+	switch (subsegment->state) {
+	case LFH_ACTIVE:
+		return subsegment->room;
+	case LFH_FULL:
+		return subsegment->block_count;
+	case LFH_PARTIAL:
+		return subsegment->room + 1;
+	default:
+		return 0;
+	}
+}
+
+static void state_set(struct lfh_subsegment *subsegment, enum lfh_state state, unsigned busy)
+{
+	subsegment->state = (uint8_t)state;
+	subsegment->room = state == LFH_ACTIVE ? busy : state == LFH_PARTIAL ? busy - 1 : 0;
+}
+
+unsigned lfh_free_count(const struct lfh_subsegment *subsegment)
+{
+	return subsegment->block_count - busy_count(subsegment);
 }
 
 /* All blocks but those that the head takes the place of. */
@@ -123,13 +176,11 @@ static void bitmap_fill(struct lfh_subsegment *subsegment, unsigned blocks)
 	for (unsigned index = 0; index < blocks; index++) {
 		uintptr_t block = (uintptr_t)lfh_header_at(subsegment, index);
 
-		if (block < head_end && block + subsegment->layout.stride > head)
+		if (block < head_end && block + subsegment->stride > head)
 			continue;
 		subsegment->bits[index / 64] |= 1ull << index % 64;
-		subsegment->available |= 1u << index / 64;
-		subsegment->free_count++;
+		subsegment->block_count++;
 	}
-	subsegment->block_count = subsegment->free_count;
 }
 
 /* The slot's new active subsegment, or NULL when the page source refuses. */
@@ -139,19 +190,19 @@ static struct lfh_subsegment *subsegment_create(struct pool *pool, struct lfh_sl
 	size_t bytes = seg_round_up(heap, (size_t)slot->next_pages * POOL_OS_PAGE);
 	void *range = seg_alloc(heap, bytes, SEG_LFH, 0);
 	struct lfh_subsegment *subsegment;
-	unsigned blocks = (unsigned)(bytes / POOL_OS_PAGE) * (POOL_OS_PAGE / slot->layout.stride);
+	unsigned stride = slot->layout.stride;
+	unsigned blocks = (unsigned)(bytes / POOL_OS_PAGE) * (POOL_OS_PAGE / stride);
 
 	if (!range)
 		return NULL;
 	subsegment = lfh_head_of((uintptr_t)range);
 	memset(subsegment, 0, LFH_HEAD_BYTES(LFH_WORDS_MAX));
 	subsegment->signature = lfh_signature(pool, subsegment);
-	subsegment->owner = slot->owner;
 	subsegment->slot = slot;
-	subsegment->layout = slot->layout;
+	subsegment->stride = (uint16_t)stride;
 	subsegment->pages = (uint8_t)(bytes / POOL_OS_PAGE);
 	subsegment->words = (uint8_t)((blocks + 63) / 64);
-	subsegment->state = LFH_ACTIVE;
+	state_set(subsegment, LFH_ACTIVE, 0);
 	bitmap_fill(subsegment, blocks);
 	slot->subsegments_taken++;
 	if (++slot->subsegments > 1 &&
@@ -171,135 +222,302 @@ static void subsegment_release(struct pool *pool, struct lfh_subsegment *subsegm
 /*
  * A free block came to a subsegment that is not the active one: it may be of use again, or of none.
  */
-static void settle(struct pool *pool, struct lfh_subsegment *subsegment)
+static void settle(struct pool *pool, struct lfh_subsegment *subsegment, unsigned busy)
 {
 	struct lfh_slot *slot = subsegment->slot;
 
-	if (subsegment->state == LFH_FULL) {
-		subsegment->state = LFH_PARTIAL;
-		sh_links_append(&slot->partial, &subsegment->links);
-	}
-	if (subsegment->free_count < subsegment->block_count)
+	if (subsegment->state == LFH_FULL)
+		sh_links_append(&slot->partial, links_of(subsegment));
+	state_set(subsegment, busy ? LFH_PARTIAL : LFH_EMPTY, busy);
+	if (busy)
 		return;
 	if (!slot->has_empty) {
 		slot->has_empty = true;
 		return;
 	}
-	sh_links_remove(&subsegment->links);
+	sh_links_remove(links_of(subsegment));
 	subsegment_release(pool, subsegment);
 }
 
-void lfh_settle(struct lfh_subsegment *subsegment)
-{
-	settle(subsegment->owner->pool, subsegment);
-}
-
 /* Sets a block's bit. By the owner, or under a shared slot's lock. */
-static void block_return(struct pool *pool, struct lfh_subsegment *subsegment,
-			 struct sh_header *header)
+static void block_return(struct pool *pool, struct lfh_subsegment *subsegment, unsigned index)
 {
-	unsigned word = header->index / 64;
+	unsigned busy = busy_count(subsegment) - 1;
 
-	header->kind = SH_FREE;
-	subsegment->bits[word] |= 1ull << header->index % 64;
-	subsegment->available |= 1u << word;
-	subsegment->free_count++;
-	if (subsegment->state != LFH_ACTIVE)
-		settle(pool, subsegment);
+	subsegment->bits[index / 64] |= 1ull << index % 64;
+	if (subsegment->room)
+		subsegment->room--;
+	else
+		settle(pool, subsegment, busy);
 }
 
-/* Takes in what others freed. */
-static void drain(struct pool *pool, struct lfh_slot *slot)
+void lfh_free_slow(struct pool *pool, struct sh_header *header)
 {
-	void *block;
+	struct lfh_subsegment *subsegment = lfh_subsegment_of(header, pool->cookie);
 
-	if (!atomic_load_explicit(&slot->remote, memory_order_relaxed))
+	sh_set_kind(header, SH_RETURNED);
+	block_return(pool, subsegment, sh_index(header));
+}
+
+/* ---- blocks freed by another than the owner ---- */
+
+/* A block's name on its way: its subsegment, and its index in the upper 16 bits. */
+#define NAME_INDEX_SHIFT 48
+#define NAME_TARGET      (((uint64_t)1 << NAME_INDEX_SHIFT) - SH_LINE)
+
+/*
+ * In the place of a block's bytes: the names of a batch, its own the first, so that the owner sets their bits without
+ * a look at the other blocks, which are in another processor's cache.
+ */
+struct lfh_carrier {
+	struct lfh_carrier *next;
+	uint64_t names[]; /* the first one's low bits: how many more */
+};
+#define CARRIER_MORE (SH_LINE - 1)
+#define CARRIER_NAMES ((SH_ROOMY_BYTES - sizeof(struct lfh_carrier)) / sizeof(uint64_t))
+
+static void outbox_post(struct pool *pool, struct sh_outbox *outbox)
+{
+	struct lfh_carrier *_Atomic *inbox = &pool->processors[outbox->owner].inbox;
+	struct lfh_carrier *head = atomic_load_explicit(inbox, memory_order_relaxed);
+
+	do
+		outbox->last->next = head;
+	while (!atomic_compare_exchange_weak_explicit(inbox, &head, outbox->first,
+						      memory_order_release, memory_order_relaxed));
+	outbox->first = NULL;
+	outbox->blocks = outbox->room = 0;
+}
+
+void lfh_post(struct sh_processor *processor)
+{
+	for (unsigned i = 0; i < SH_OUTBOXES; i++)
+		if (processor->outboxes[i].first)
+			outbox_post(processor->pool, &processor->outboxes[i]);
+}
+
+static void outbox_put(struct sh_outbox *outbox, struct sh_header *header, uint64_t name)
+{
+	struct lfh_carrier *carrier = outbox->first;
+
+	if (outbox->room) {
+		carrier->names[0]++;
+		carrier->names[carrier->names[0] & CARRIER_MORE] = name;
+		outbox->room--;
+	} else {
+		carrier = (struct lfh_carrier *)(header + 1);
+		if (!outbox->first)
+			outbox->last = carrier;
+		carrier->next = outbox->first;
+		carrier->names[0] = name;
+		outbox->first = carrier;
+		outbox->room = header->word & SH_ROOMY_BIT ? CARRIER_NAMES - 1 : 0;
+	}
+	outbox->blocks++;
+}
+
+/* A shared slot's block. */
+static void free_shared(struct pool *pool, struct lfh_subsegment *subsegment,
+			struct sh_header *header)
+{
+	struct lfh_slot *slot = subsegment->slot;
+
+	spinlock_acquire(&slot->lock);
+	sh_set_kind(header, SH_RETURNED);
+	block_return(pool, subsegment, sh_index(header));
+	spinlock_release(&slot->lock);
+}
+
+void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct sh_header *header)
+{
+	struct lfh_subsegment *subsegment = lfh_subsegment_of(header, pool->cookie);
+	unsigned owner = sh_owner(header);
+	struct sh_outbox alone = { .owner = owner }, *outbox = &alone;
+
+	if (owner == SH_NOBODY) {
+		free_shared(pool, subsegment, header);
 		return;
-	block = atomic_exchange_explicit(&slot->remote, NULL, memory_order_acquire);
-	while (block) {
-		struct sh_header *header = sh_header_of(block);
+	}
+	if (processor) {
+		processor->remote_frees++;
+		outbox = &processor->outboxes[owner % SH_OUTBOXES];
+		if (outbox->owner != owner && outbox->first)
+			outbox_post(pool, outbox);
+		outbox->owner = owner;
+	}
+	sh_set_kind(header, SH_REMOTE);
+	outbox_put(outbox, header,
+		   (uintptr_t)subsegment | (uint64_t)sh_index(header) << NAME_INDEX_SHIFT);
+	if (!processor || outbox->blocks >= SH_BATCH)
+		outbox_post(pool, outbox);
+}
 
-		block = *(void **)block;
-		block_return(pool, lfh_subsegment_of(header), header);
+/* Takes in what others freed of a processor's blocks. By the processor, or when all is quiet. */
+static void inbox_drain(struct pool *pool, struct sh_processor *processor)
+{
+	struct lfh_carrier *carrier;
+
+	if (!atomic_load_explicit(&processor->inbox, memory_order_relaxed))
+		return;
+	carrier = atomic_exchange_explicit(&processor->inbox, NULL, memory_order_acquire);
+	while (carrier) {
+		/* A subsegment that becomes empty may go, and the carrier with it. */
+		struct lfh_carrier *next = carrier->next;
+		uint64_t names[CARRIER_NAMES];
+		unsigned more = carrier->names[0] & CARRIER_MORE;
+
+		memcpy(names, carrier->names, (more + 1) * sizeof(*names));
+		for (unsigned i = 0; i <= more; i++)
+			block_return(pool, (struct lfh_subsegment *)(names[i] & NAME_TARGET),
+				     (unsigned)(names[i] >> NAME_INDEX_SHIFT));
+		carrier = next;
 	}
 }
 
-/* Takes all free blocks of a random word of the active subsegment, which has one. */
+/* ---- what a slot claims ---- */
+
+/* The word to claim: from a random one on the first that has enough, or has most; one has any. */
+static unsigned word_choose(const struct lfh_subsegment *active, unsigned random)
+{
+	unsigned word = random * active->words / 64, best = word, most = 0;
+
+	for (unsigned i = 0; i < active->words && most < LFH_CLAIM_ENOUGH; i++) {
+		unsigned count = (unsigned)__builtin_popcountll(active->bits[word]);
+
+		if (count > most) {
+			most = count;
+			best = word;
+		}
+		if (++word == active->words)
+			word = 0;
+	}
+	return best;
+}
+
+/*
+ * Takes all free blocks of a word of the active subsegment, which has one, in the order in which they will be handed
+ * out: each is the first from a random bit on.
+ */
 static void claim(struct lfh_slot *slot, struct sh_processor *processor)
 {
 	struct lfh_subsegment *active = slot->active;
-	unsigned word = lfh_pick(active->available, lfh_random(processor) % active->words);
+	unsigned word = word_choose(active, lfh_random(processor));
+	uint64_t bits = active->bits[word], key = active->signature;
+	uintptr_t start = lfh_start_of(active);
+	struct sh_header **end = &slot->front->next, *header;
 
-	slot->bits = active->bits[word];
-	slot->first = (uint16_t)(word * 64);
 	active->bits[word] = 0;
-	active->available &= ~(1u << word);
-	active->free_count -= (uint16_t)__builtin_popcountll(slot->bits);
-	lfh_choose(slot, processor);
-}
+	active->room += (unsigned)__builtin_popcountll(bits);
+	do {
+		unsigned bit = lfh_pick(bits, lfh_random(processor)), index = word * 64 + bit;
 
-uint64_t lfh_claimed(const struct lfh_slot *slot)
-{
-	return slot->next ? slot->bits | 1ull << (slot->next_word & 63) : 0;
+		bits &= ~(1ull << bit);
+		header = (struct sh_header *)(start + lfh_offset(&slot->layout, index));
+		sh_header_write(header, key, slot->word | index);
+		*end = header;
+		end = sh_link(header);
+	} while (bits);
+	*end = NULL;
 }
 
 /* The reverse. */
 static void unclaim(struct lfh_slot *slot)
 {
 	struct lfh_subsegment *active = slot->active;
-	uint64_t bits = lfh_claimed(slot);
 
-	if (!bits)
-		return;
-	active->bits[slot->first / 64] |= bits;
-	active->available |= 1u << slot->first / 64;
-	active->free_count += (uint16_t)__builtin_popcountll(bits);
-	slot->next = NULL;
-	slot->bits = 0;
+	for (struct sh_header *header = slot->front->next; header; header = *sh_link(header)) {
+		active->bits[sh_index(header) / 64] |= 1ull << sh_index(header) % 64;
+		active->room--;
+	}
+	slot->front->next = NULL;
 }
 
-/* Makes another subsegment the active one; false when there is none and no memory for one. */
+/* The active one goes back among the others. */
+static void deactivate(struct lfh_slot *slot)
+{
+	struct lfh_subsegment *active = slot->active;
+	unsigned busy;
+
+	if (!active)
+		return;
+	busy = busy_count(active);
+	slot->active = NULL;
+	if (busy == active->block_count) {
+		state_set(active, LFH_FULL, busy);
+		return;
+	}
+	state_set(active, LFH_PARTIAL, busy);
+	sh_links_append(&slot->partial, links_of(active));
+}
+
+/* Makes the oldest with free blocks the active one, or a new one; false when there is no memory. */
 static bool activate_next(struct pool *pool, struct lfh_slot *slot)
 {
-	if (slot->active)
-		slot->active->state = LFH_FULL;
-	slot->active = NULL;
+	struct lfh_subsegment *next;
+
+	deactivate(slot);
 	if (slot->partial.next == &slot->partial) {
-		slot->active = subsegment_create(pool, slot);
-		return slot->active != NULL;
+		next = subsegment_create(pool, slot);
+		if (!next)
+			return false;
+	} else {
+		next = linked(slot->partial.next);
+		sh_links_remove(links_of(next));
+		if (next->state == LFH_EMPTY)
+			slot->has_empty = false;
+		state_set(next, LFH_ACTIVE, busy_count(next));
 	}
-	slot->active = SH_CONTAINER(slot->partial.next, struct lfh_subsegment, links);
-	sh_links_remove(&slot->active->links);
-	if (slot->active->free_count == slot->active->block_count)
-		slot->has_empty = false;
-	slot->active->state = LFH_ACTIVE;
+	slot->active = next;
 	return true;
 }
 
-/* Claims a word for a slot that has none; false when the page source refuses. */
+static unsigned active_free(const struct lfh_slot *slot)
+{
+	return slot->active ? lfh_free_count(slot->active) : 0;
+}
+
+/*
+ * Claims a word for a slot that has none; false when the page source refuses. An active subsegment with few free
+ * blocks is left for the oldest other one, whose have had the time to become more: a claim costs as much as the
+ * allocation of several blocks.
+ */
 static bool slot_refill(struct pool *pool, struct lfh_slot *slot, struct sh_processor *processor)
 {
-	if (!slot->active || !slot->active->available) {
-		drain(pool, slot);
-		if (!slot->active || !slot->active->available)
-			if (!activate_next(pool, slot))
-				return false;
+	unsigned count = active_free(slot);
+
+	slot->reported += slot->seen_used - slot->front->used;
+	slot->seen_used = slot->front->used;
+	if (!count && slot->owner) {
+		inbox_drain(pool, slot->owner);
+		count = active_free(slot);
 	}
+	if (!count || (count < LFH_CLAIM_ENOUGH && slot->partial.next != &slot->partial))
+		if (!activate_next(pool, slot))
+			return false;
 	claim(slot, processor);
 	return true;
 }
 
-/* ---- allocation and free, the slow ways ---- */
+/* ---- allocation, the slow ways ---- */
+
+static void *slot_take(struct pool *pool, struct lfh_slot *slot, struct sh_processor *processor,
+		       uint32_t tag)
+{
+	struct sh_front *front = slot->front;
+
+	if (!front->next && !slot_refill(pool, slot, processor))
+		return NULL;
+	return front_take(front, front->next, tag);
+}
 
 static void *shared_alloc(struct pool *pool, struct sh_processor *processor, struct lfh_slot *slot,
 			  struct lfh_bucket *state, uint32_t tag)
 {
-	void *block = NULL;
 	uint64_t contentions;
+	void *block;
 
 	spinlock_acquire(&slot->lock);
-	if (slot->next || slot_refill(pool, slot, processor))
-		block = lfh_take(slot, processor, tag);
+	block = slot_take(pool, slot, processor, tag);
 	contentions = slot->lock.contentions;
 	spinlock_release(&slot->lock);
 	if (contentions >= pool->options.lfh_contention)
@@ -312,54 +530,37 @@ void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum poo
 {
 	struct sh_heap *heap = &pool->heaps[type];
 	struct lfh_bucket *state = &heap->buckets[bucket];
-	struct lfh_slot *slot = &processor->slots[type][bucket];
 
-	if (!bucket_is_active(heap, state))
+	if (!bucket_is_active(heap, processor, bucket))
 		return NULL;
 	if (!atomic_load_explicit(&state->is_spread, memory_order_relaxed))
 		return shared_alloc(pool, processor, &heap->shared_slots[bucket], state, tag);
-	if (!slot->next && !slot_refill(pool, slot, processor))
-		return NULL;
-	return lfh_take(slot, processor, tag);
+	return slot_take(pool, &processor->slots[type][bucket], processor, tag);
 }
 
-void lfh_free_remote(struct pool *pool, struct lfh_subsegment *subsegment, struct sh_header *header)
+uint64_t lfh_allocations(const struct lfh_slot *slot)
 {
-	struct lfh_slot *slot = subsegment->slot;
-	void **block = (void **)(header + 1);
-	void *head;
-
-	if (!slot->owner) {
-		spinlock_acquire(&slot->lock);
-		block_return(pool, subsegment, header);
-		spinlock_release(&slot->lock);
-		return;
-	}
-	header->kind = (uint8_t)((unsigned)SH_REMOTE + slot->type);
-	head = atomic_load_explicit(&slot->remote, memory_order_relaxed);
-	do
-		*block = head;
-	while (!atomic_compare_exchange_weak_explicit(&slot->remote, &head, block,
-						      memory_order_release, memory_order_relaxed));
+	return slot->reported + (slot->seen_used - slot->front->used);
 }
+
+/* ---- trim ---- */
 
 static void slot_trim(struct pool *pool, struct lfh_slot *slot)
 {
 	struct sh_links *at, *next;
 
-	drain(pool, slot);
 	unclaim(slot);
 	for (at = slot->partial.next; at != &slot->partial; at = next) {
-		struct lfh_subsegment *subsegment = SH_CONTAINER(at, struct lfh_subsegment, links);
+		struct lfh_subsegment *subsegment = linked(at);
 
 		next = at->next;
-		if (subsegment->free_count < subsegment->block_count)
+		if (subsegment->state != LFH_EMPTY)
 			continue;
 		sh_links_remove(at);
 		subsegment_release(pool, subsegment);
 	}
 	slot->has_empty = false;
-	if (slot->active && slot->active->free_count == slot->active->block_count) {
+	if (slot->active && !busy_count(slot->active)) {
 		subsegment_release(pool, slot->active);
 		slot->active = NULL;
 	}
@@ -367,6 +568,10 @@ static void slot_trim(struct pool *pool, struct lfh_slot *slot)
 
 void lfh_trim(struct pool *pool)
 {
+	for (unsigned i = 0; i < pool->processor_count; i++)
+		lfh_post(&pool->processors[i]);
+	for (unsigned i = 0; i < pool->processor_count; i++)
+		inbox_drain(pool, &pool->processors[i]);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
 			if (pool->heaps[type].shared_slots)

@@ -23,28 +23,53 @@
 
 #define IDLE_ALLOCATIONS 16u
 
+static unsigned chunk_units(unsigned bucket)
+{
+	return (unsigned)(sh_bucket_bytes(bucket) + VS_SMALL_BYTES) / SH_UNIT_BYTES;
+}
+
 void lookaside_init(const struct pool *pool, struct sh_lookasides *lookasides,
+		    struct sh_front *fronts, enum pool_type type, unsigned owner,
 		    struct spinlock *list_locks)
 {
 	unsigned most = pool->options.lookaside_depth;
 
 	lookasides->list_locks = list_locks;
-	for (unsigned i = 0; i < SH_LOOKASIDES; i++)
-		lookasides->lists[i].depth = most < SH_DEPTH_MIN ? most : SH_DEPTH_MIN;
+	for (unsigned i = 0; i < SH_LOOKASIDES; i++) {
+		struct sh_lookaside *list = &lookasides->lists[i];
+		struct sh_front *front = &fronts[i];
+
+		list->front = front;
+		list->depth = most < SH_DEPTH_MIN ? most : SH_DEPTH_MIN;
+		front->room = list->depth;
+		front->word = sh_word((unsigned)SH_CACHED + type, owner,
+				      chunk_units(i + SH_LOOKASIDE_FIRST));
+		front->key = (uintptr_t)front ^ pool->cookie;
+	}
 }
 
-void lookaside_tables_init(struct sh_processor *processor)
+void lookaside_chunks_init(struct pool *pool)
 {
-	for (unsigned bucket = SH_LOOKASIDE_FIRST; bucket < SH_SMALL_BUCKETS; bucket++) {
-		size_t bytes = sh_bucket_bytes(bucket);
-		uint8_t list = (uint8_t)(bucket - SH_LOOKASIDE_FIRST + 1);
+	for (unsigned bucket = SH_LOOKASIDE_FIRST; bucket < SH_SMALL_BUCKETS; bucket++)
+		pool->bucket_of_chunk[chunk_units(bucket)] = (uint8_t)bucket;
+}
 
-		processor->list_of_chunk[(bytes + VS_SMALL_BYTES) / SH_UNIT_BYTES] = list;
-	}
+void lookaside_fronts_init(struct sh_processor *processor)
+{
 	for (size_t bytes = SH_LOOKASIDE_MIN + SH_UNIT_BYTES; bytes <= SH_LOOKASIDE_MAX;
 	     bytes += SH_UNIT_BYTES)
-		processor->list_of_request[bytes / SH_UNIT_BYTES] =
-			(uint8_t)(sh_bucket(bytes) - SH_LOOKASIDE_FIRST + 1);
+		processor->front_of[bytes / SH_UNIT_BYTES] =
+			(uint8_t)(SH_FRONT_LISTS + sh_bucket(bytes) - SH_LOOKASIDE_FIRST);
+}
+
+uint64_t lookaside_allocates(const struct sh_lookaside *list)
+{
+	return list->reported + (list->seen_used - list->front->used);
+}
+
+unsigned lookaside_count(const struct sh_lookaside *list)
+{
+	return list->depth - (list->front->room - list->front->used);
 }
 
 static void list_lock(struct sh_lookasides *lookasides, unsigned index)
@@ -64,14 +89,14 @@ static unsigned list_drain(struct sh_heap *heap, struct sh_lookaside *list, unsi
 {
 	unsigned drained = 0;
 
-	while (list->count > count) {
-		struct sh_header *header = sh_header_of(list->head);
+	for (unsigned kept = lookaside_count(list); kept > count; kept--) {
+		struct sh_header *header = list->front->next;
 
-		list->head = *(void **)list->head;
-		list->count--;
-		drained++;
-		header->kind = (uint8_t)((unsigned)SH_VS + heap->type);
+		list->front->next = *sh_link(header);
+		list->front->room++;
+		sh_set_kind(header, SH_VS);
 		vs_free_small(heap, header);
+		drained++;
 	}
 	return drained;
 }
@@ -79,11 +104,12 @@ static unsigned list_drain(struct sh_heap *heap, struct sh_lookaside *list, unsi
 /* The depth that a list's use since the last time asks for. */
 static unsigned depth_wanted(const struct sh_options *options, struct sh_lookaside *list)
 {
-	uint64_t allocates = list->allocates - list->seen_allocates;
+	uint32_t allocates = list->seen_used - list->front->used;
 	uint64_t misses = list->misses - list->seen_misses;
 	uint64_t depth = list->depth;
 
-	list->seen_allocates = list->allocates;
+	list->reported += allocates;
+	list->seen_used = list->front->used;
 	list->seen_misses = list->misses;
 	if (allocates < IDLE_ALLOCATIONS)
 		depth /= 2;
@@ -118,17 +144,18 @@ static void rebalance(struct sh_heap *heap, struct sh_lookasides *lookasides)
 		list_lock(lookasides, i);
 		if (list->depth != wanted[i])
 			lookasides->depth_changes++;
-		list->depth = wanted[i];
 		lookasides->drained += list_drain(heap, list, wanted[i]);
+		list->front->room += wanted[i] - list->depth;
+		list->depth = wanted[i];
 		list_unlock(lookasides, i);
 	}
 	lookasides->rebalances++;
 }
 
-void lookaside_step(struct sh_heap *heap, struct sh_lookasides *lookasides)
+void lookaside_step(struct sh_heap *heap, struct sh_lookasides *lookasides, unsigned allocations)
 {
 	size_t pending = atomic_load_explicit(&lookasides->pending, memory_order_relaxed) +
-			 SH_REBALANCE_STEP;
+			 allocations;
 
 	/* Shared lists may lose a step to another processor's: it is a period, not an account. */
 	if (pending < heap->pool->options.lookaside_interval) {
@@ -153,31 +180,48 @@ bool lookaside_flush(struct sh_heap *heap, struct sh_lookasides *lookasides)
 	return drained != 0;
 }
 
-void *lookaside_pop_shared(struct sh_heap *heap, unsigned bucket, uint32_t tag)
+void *lookaside_pop(struct sh_heap *heap, struct sh_lookasides *lookasides, unsigned bucket,
+		    uint32_t tag)
 {
-	struct sh_lookasides *lookasides = &heap->shared_lookasides;
 	struct sh_lookaside *list = lookaside_list(lookasides, bucket);
-	unsigned index = bucket - SH_LOOKASIDE_FIRST;
-	void *block;
-	bool is_due;
+	struct sh_front *front = list->front;
+	unsigned index = bucket - SH_LOOKASIDE_FIRST, step = 1;
+	void *block = NULL;
 
 	list_lock(lookasides, index);
-	block = lookaside_pop(list, heap->type, tag);
-	is_due = lookaside_step_is_due(list);
+	if (front->next) {
+		block = front_take(front, front->next, tag);
+	} else {
+		list->misses++;
+		/* Counted as used, of which what is kept does not depend. */
+		front->used--;
+		front->room--;
+	}
+	if (lookasides->list_locks)
+		step = front->used % SH_SHARED_STEP ? 0 : SH_SHARED_STEP;
 	list_unlock(lookasides, index);
-	if (is_due)
-		lookaside_step(heap, lookasides);
+	if (step)
+		lookaside_step(heap, lookasides, step);
 	return block;
 }
 
-bool lookaside_push_shared(struct sh_heap *heap, unsigned bucket, struct sh_header *header)
+bool lookaside_push(struct sh_lookasides *lookasides, unsigned bucket, struct sh_header *header)
 {
-	struct sh_lookasides *lookasides = &heap->shared_lookasides;
+	struct sh_lookaside *list = lookaside_list(lookasides, bucket);
+	struct sh_front *front = list->front;
 	unsigned index = bucket - SH_LOOKASIDE_FIRST;
 	bool kept;
 
 	list_lock(lookasides, index);
-	kept = lookaside_push(&lookasides->lists[index], header, heap->type);
+	kept = front->room != front->used;
+	if (kept) {
+		sh_header_write(header, front->key, front->word);
+		*sh_link(header) = front->next;
+		front->next = header;
+		front->room--;
+	} else {
+		list->frees_refused++;
+	}
 	list_unlock(lookasides, index);
 	return kept;
 }

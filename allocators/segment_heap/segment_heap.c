@@ -50,11 +50,9 @@
 #include "allocators/options.h"
 #include "segment_heap.h"
 
-/* A VS block that leaves less than this of its last page is better a page range. */
-#define VS_TAIL_MIN (POOL_OS_PAGE / 16)
-
 static const char *const lookaside_names[] = { "off", "processor", "shared", NULL };
 static const char *const slots_names[] = { "processor", "contention", NULL };
+static const char *const vs_slots_names[] = { "processor", "one", NULL };
 
 static const struct option_def sh_option_table[] = {
 	OPTION_BOOL(struct sh_options, lfh, "on", "low-fragmentation heap"),
@@ -79,10 +77,12 @@ static const struct option_def sh_option_table[] = {
 		    "set"),
 	OPTION_UINT(struct sh_options, lookaside_depth, "256", SH_DEPTH_MIN, 65535, "blocks",
 		    "largest depth of a list (it starts with 4)"),
-	OPTION_UINT(struct sh_options, lookaside_interval, "4096", 64, 1u << 30, "allocations",
-		    "allocations between two re-balancings"),
+	OPTION_UINT(struct sh_options, lookaside_interval, "16384", 64, 1u << 30, "allocations",
+		    "allocations between two re-balancings, the LFH's included"),
 	OPTION_SIZE(struct sh_options, lookaside_bytes, "512K", 0, 1ull << 30,
 		    "what a set of lists may keep above the least depth"),
+	OPTION_ENUM(struct sh_options, vs_slots, "processor", vs_slots_names,
+		    "variable-size layer: each processor's, one"),
 	OPTION_UINT(struct sh_options, vs_delay, "32", 0, 4096, "blocks",
 		    "small VS blocks are freed in batches of so many; 0: at once"),
 	OPTION_SIZE(struct sh_options, vs_delay_max, "1K", 16, 4096,
@@ -96,15 +96,6 @@ static const struct option_def sh_option_table[] = {
 	OPTION_END,
 };
 
-/* What a thread that entered no pool stands for: a processor of none. Never written. */
-static struct sh_processor outsider;
-static _Thread_local struct sh_processor *current = &outsider;
-
-struct sh_processor *sh_current(const struct pool *pool)
-{
-	return current->pool == pool ? current : NULL;
-}
-
 void sh_stop(struct pool *pool, uint32_t code, uint64_t reason, const void *where, uint64_t a,
 	     uint64_t b, const char *text)
 {
@@ -117,388 +108,7 @@ void sh_stop(struct pool *pool, uint32_t code, uint64_t reason, const void *wher
 	pool->stop(pool->stop_arg, &stop);
 }
 
-/* ---- alloc ---- */
-
-static bool has_lookaside(size_t bytes)
-{
-	return bytes - (SH_LOOKASIDE_MIN + 1) <= SH_LOOKASIDE_MAX - (SH_LOOKASIDE_MIN + 1);
-}
-
-static inline void *processor_pop(struct sh_processor *processor, enum pool_type type,
-				  unsigned bucket, uint32_t tag)
-{
-	struct sh_lookasides *lookasides = &processor->lookasides[type];
-	struct sh_lookaside *list = lookaside_list(lookasides, bucket);
-	void *block = lookaside_pop(list, type, tag);
-
-	if (__builtin_expect(lookaside_step_is_due(list), 0))
-		lookaside_step(&processor->pool->heaps[type], lookasides);
-	return block;
-}
-
-/* A page and more: page-aligned, without a pool header. */
-static void *alloc_big(struct sh_heap *heap, size_t bytes, uint32_t tag)
-{
-	size_t tail;
-
-	if (bytes < POOL_OS_PAGE)
-		bytes = POOL_OS_PAGE;
-	if (bytes > seg_reach(&heap->segments[1]))
-		return large_alloc(heap, bytes, tag);
-	tail = -bytes & (POOL_OS_PAGE - 1);
-	if (bytes <= heap->pool->options.vs_max && tail >= VS_TAIL_MIN)
-		return vs_alloc_big(heap, bytes, tag);
-	return seg_alloc(heap, bytes, SEG_PAGES, tag);
-}
-
-/*
- * No memory: what the lookaside lists keep may be what is missing. Whether another try is worth it.
- */
-static bool lookaside_reclaim(struct sh_heap *heap)
-{
-	struct sh_processor *processor = sh_current(heap->pool);
-	bool any = lookaside_flush(heap, &heap->shared_lookasides);
-
-	if (processor)
-		any |= lookaside_flush(heap, &processor->lookasides[heap->type]);
-	return any;
-}
-
-/*
- * The lookaside list that the fast path did not try: shared, or behind an LFH that had no memory.
- */
-static void *alloc_kept(struct sh_heap *heap, size_t bytes, uint32_t tag)
-{
-	struct sh_processor *processor = sh_current(heap->pool);
-
-	if (heap->pool->options.lookaside == SH_LOOKASIDE_SHARED)
-		return lookaside_pop_shared(heap, sh_bucket(bytes), tag);
-	if (processor && bytes <= processor->lfh_bytes)
-		return processor_pop(processor, heap->type, sh_bucket(bytes), tag);
-	return NULL;
-}
-
-static void *alloc_small(struct sh_heap *heap, size_t bytes, uint32_t tag)
-{
-	struct sh_processor *processor = sh_current(heap->pool);
-	void *block;
-
-	if (processor && bytes <= processor->lfh_bytes) {
-		block = lfh_alloc_slow(heap->pool, processor, heap->type, sh_bucket(bytes), tag);
-		if (block)
-			return block;
-	}
-	if (has_lookaside(bytes) && heap->pool->options.lookaside != SH_LOOKASIDE_OFF) {
-		block = alloc_kept(heap, bytes, tag);
-		if (block)
-			return block;
-		bytes = sh_bucket_bytes(sh_bucket(bytes));
-	}
-	return vs_alloc_small(heap, bytes, SH_VS, tag);
-}
-
-static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_type type,
-						  size_t bytes, uint32_t tag)
-{
-	struct sh_heap *heap = &pool->heaps[type];
-	bool is_small = bytes <= SH_SMALL_BYTES_MAX;
-	void *block = is_small ? alloc_small(heap, bytes, tag) : alloc_big(heap, bytes, tag);
-
-	if (!block) {
-		bool any = vs_flush(heap);
-
-		any |= lookaside_reclaim(heap);
-		if (any)
-			block = is_small ? alloc_small(heap, bytes, tag)
-					 : alloc_big(heap, bytes, tag);
-	}
-	return block;
-}
-
-/* A processor's list that is empty, or due to report. */
-static __attribute__((noinline)) void *alloc_list_slow(struct pool *pool, enum pool_type type,
-						       size_t bytes, uint32_t tag)
-{
-	void *block = processor_pop(current, type, sh_bucket(bytes), tag);
-
-	return block ? block : alloc_slow(pool, type, bytes, tag);
-}
-
-static __attribute__((noinline)) void *alloc_lookaside(struct pool *pool, enum pool_type type,
-						       size_t bytes, uint32_t tag)
-{
-	struct sh_processor *processor = current;
-	struct sh_lookaside *list;
-	unsigned number;
-
-	if (__builtin_expect(bytes > SH_LOOKASIDE_MAX, 0))
-		return alloc_slow(pool, type, bytes, tag);
-	number = processor->list_of_request[(bytes + SH_UNIT_BYTES - 1) / SH_UNIT_BYTES];
-	if (__builtin_expect(!number, 0))
-		return alloc_slow(pool, type, bytes, tag);
-	list = &processor->lookasides[type].lists[number - 1];
-	if (__builtin_expect(!list->head || (list->allocates + 1) % SH_REBALANCE_STEP == 0, 0))
-		return alloc_list_slow(pool, type, bytes, tag);
-	return lookaside_pop(list, type, tag);
-}
-
-/* Only the LFH is inline: what it calls, it calls last, and so it needs no stack. */
-static void *sh_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag)
-{
-	struct sh_processor *processor = current;
-	struct lfh_slot *slot;
-
-	if (__builtin_expect(processor->pool != pool, 0))
-		return alloc_slow(pool, type, bytes, tag);
-	if (bytes > processor->lfh_bytes)
-		return alloc_lookaside(pool, type, bytes, tag);
-	slot = &processor->slots[type][sh_bucket(bytes)];
-	if (__builtin_expect(!slot->next, 0))
-		return alloc_slow(pool, type, bytes, tag);
-	return lfh_take(slot, processor, tag);
-}
-
-/* ---- free ---- */
-
-/* What an aligned address is. */
-struct big_block {
-	struct sh_heap *heap; /* NULL: in neither source */
-	enum { BIG_NONE, BIG_FREE, BIG_VS, BIG_RANGE, BIG_LARGE } place;
-	size_t bytes;
-	uint32_t tag;
-};
-
-static struct sh_heap *heap_of(struct pool *pool, const void *address)
-{
-	for (unsigned type = 0; type < POOL_TYPES; type++)
-		if (page_source_contains(pool->heaps[type].source, address))
-			return &pool->heaps[type];
-	return NULL;
-}
-
-/* Reads only what does not change while the block is live. */
-static struct big_block big_find(struct pool *pool, const void *block)
-{
-	struct big_block big = { .heap = heap_of(pool, block), .place = BIG_NONE };
-	const struct seg_context *context;
-	const struct seg_segment *segment;
-	const struct seg_descriptor *descriptor;
-	size_t offset;
-
-	if (!big.heap)
-		return big;
-	segment = seg_find(big.heap, block, &context);
-	if (!segment) {
-		struct large_block large;
-
-		if (large_find(big.heap, block, &large)) {
-			big.place = BIG_LARGE;
-			big.bytes = large.bytes;
-			big.tag = large.tag;
-		}
-		return big;
-	}
-	offset = (size_t)((const char *)block - (const char *)segment);
-	descriptor = &segment->descriptors[offset >> context->unit_shift];
-	if (offset >> context->unit_shift < context->first_unit)
-		return big;
-	if (descriptor->kind == SEG_FREE) {
-		big.place = BIG_FREE;
-	} else if (descriptor->kind == SEG_VS) {
-		big.place = BIG_VS;
-		big.bytes = (size_t)vs_big_chunk_of(block)->units * SH_UNIT_BYTES;
-		big.tag = vs_big_chunk_of(block)->tag;
-	} else if (descriptor->kind == SEG_PAGES && !descriptor->back &&
-		   !(offset & (((size_t)1 << context->unit_shift) - 1))) {
-		big.place = BIG_RANGE;
-		big.bytes = (size_t)descriptor->units << context->unit_shift;
-		big.tag = descriptor->block.tag;
-	}
-	return big;
-}
-
-static __attribute__((noinline)) void free_big(struct pool *pool, void *block, uint32_t tag)
-{
-	struct big_block big = big_find(pool, block);
-
-	if (big.place > BIG_FREE && big.tag != tag)
-		sh_stop(pool, 0xC2, 0xA, block, big.tag, tag,
-			"freed a block with another tag than it was allocated with");
-	else if (big.place == BIG_VS)
-		vs_free_big(big.heap, block);
-	else if (big.place == BIG_RANGE)
-		seg_free(big.heap, block);
-	else if (big.place == BIG_FREE)
-		sh_stop(pool, 0xC2, 7, block, 0, 0, "freed a block that is free already");
-	else if (big.place == BIG_NONE)
-		sh_stop(pool, 0xC2, big.heap || !block ? 0x46 : 0x99, block, 0, 0,
-			"freed an address that is no block of this pool");
-	else if (!large_free(big.heap, block))
-		sh_stop(pool, 0xC2, 7, block, 0, 0, "freed a block that is free already");
-}
-
-/* Names what is wrong with a small block that free refused. */
-static __attribute__((noinline)) void free_refuse(struct pool *pool, const struct sh_header *header,
-						  uint32_t tag)
-{
-	const void *block = header + 1;
-	unsigned kind;
-
-	if (!heap_of(pool, block)) {
-		sh_stop(pool, 0xC2, 0x99, block, 0, 0, "freed an address outside of both pools");
-		return;
-	}
-	kind = header->kind & ~1u;
-	if (kind == SH_FREE || kind == SH_CACHED || kind == SH_DELAYED || kind == SH_REMOTE)
-		sh_stop(pool, 0xC2, 7, block, header->tag, 0, "freed a block that is free already");
-	else if (kind != SH_LFH && kind != SH_VS)
-		sh_stop(pool, 0x19, 0x20, block, header->kind, 0,
-			"the header is no block's: overwritten, or no pool block");
-	else if (header->tag != tag)
-		sh_stop(pool, 0xC2, 0xA, block, header->tag, tag,
-			"freed a block with another tag than it was allocated with");
-	else if (lfh_subsegment_of(header)->signature !=
-		 lfh_signature(pool, lfh_subsegment_of(header)))
-		sh_stop(pool, 0x19, 0x20, block, header->page, 0,
-			"the header leads to no subsegment: overwritten");
-	else
-		sh_stop(pool, 0x19, 0x20, block, header->index, 0,
-			"the header's index is another block's, or the block is free already");
-}
-
-static __attribute__((noinline)) void free_vs(struct pool *pool, struct sh_header *header)
-{
-	enum pool_type type = (enum pool_type)(header->kind & 1);
-	struct sh_heap *heap = &pool->heaps[type];
-	size_t bytes = (size_t)header->index * SH_UNIT_BYTES - VS_SMALL_BYTES;
-
-	if (pool->options.lookaside == SH_LOOKASIDE_SHARED && has_lookaside(bytes)) {
-		unsigned bucket = sh_bucket(bytes);
-
-		if (bytes == sh_bucket_bytes(bucket) && lookaside_push_shared(heap, bucket, header))
-			return;
-	}
-	vs_free_small(heap, header);
-}
-
-/* To the processor's list for the chunk's size. Calls nothing but in tail position. */
-static inline void free_kept(struct pool *pool, struct sh_header *header)
-{
-	struct sh_processor *processor = current;
-	enum pool_type type = (enum pool_type)(header->kind & 1);
-	unsigned units = header->index, number;
-
-	if (__builtin_expect(processor->pool == pool && units <= SH_CHUNK_UNITS_MAX, 1)) {
-		number = processor->list_of_chunk[units];
-		if (__builtin_expect(number != 0, 1) &&
-		    lookaside_push(&processor->lookasides[type].lists[number - 1], header, type))
-			return;
-	}
-	free_vs(pool, header);
-}
-
-/* A bitmap's owner frees a block of its own: no lock, nothing interlocked. */
-static inline void free_own(struct pool *pool, struct lfh_subsegment *subsegment,
-			    struct sh_header *header, uint32_t tag)
-{
-	unsigned word = header->index / 64;
-	uint64_t bits = subsegment->bits[word], freed = bits | 1ull << header->index % 64;
-
-	if (__builtin_expect(freed == bits, 0)) {
-		free_refuse(pool, header, tag);
-		return;
-	}
-	subsegment->bits[word] = freed;
-	subsegment->available |= 1u << word;
-	subsegment->free_count++;
-	header->kind = SH_FREE;
-	/* One branch that is nearly never taken, of three conditions. */
-	if (__builtin_expect((subsegment->state == LFH_FULL) |
-				     ((subsegment->state == LFH_PARTIAL) &
-				      (subsegment->free_count == subsegment->block_count)),
-			     0))
-		lfh_settle(subsegment);
-}
-
-static inline void free_lfh(struct pool *pool, struct sh_header *header, uint32_t tag)
-{
-	struct lfh_subsegment *subsegment = lfh_subsegment_of(header);
-	struct sh_processor *processor = current;
-
-	if (__builtin_expect(subsegment->signature != lfh_signature(pool, subsegment) ||
-				     lfh_header_at(subsegment, header->index) != header,
-			     0)) {
-		free_refuse(pool, header, tag);
-	} else if (subsegment->owner == processor) {
-		free_own(pool, subsegment, header, tag);
-	} else {
-		if (processor->pool == pool)
-			processor->remote_frees++;
-		lfh_free_remote(pool, subsegment, header);
-	}
-}
-
-static void sh_free(struct pool *pool, void *block, uint32_t tag)
-{
-	struct sh_header *header = sh_header_of(block);
-	unsigned kind;
-
-	if (__builtin_expect(sh_page_aligned(block), 0)) {
-		free_big(pool, block, tag);
-		return;
-	}
-	kind = header->kind & ~1u;
-	if (__builtin_expect(header->tag != tag, 0))
-		free_refuse(pool, header, tag);
-	else if (__builtin_expect(kind == SH_LFH, 1))
-		free_lfh(pool, header, tag);
-	else if (kind == SH_VS)
-		free_kept(pool, header);
-	else
-		free_refuse(pool, header, tag);
-}
-
-/* ---- queries ---- */
-
-static size_t sh_block_bytes(struct pool *pool, const void *block)
-{
-	const struct sh_header *header = sh_header_of(block);
-
-	if (sh_page_aligned(block))
-		return big_find(pool, block).bytes;
-	if ((header->kind & ~1u) == SH_LFH)
-		return lfh_subsegment_of(header)->layout.stride;
-	return (size_t)header->index * SH_UNIT_BYTES;
-}
-
-static int sh_tag_of(struct pool *pool, const void *block, uint32_t *tag)
-{
-	struct big_block big;
-
-	if (!sh_page_aligned(block)) {
-		*tag = sh_header_of(block)->tag;
-		return 0;
-	}
-	big = big_find(pool, block);
-	if (big.place <= BIG_FREE)
-		return -ENODATA;
-	*tag = big.tag;
-	return 0;
-}
-
-static int sh_thread_enter(struct pool *pool, unsigned processor)
-{
-	if (processor >= pool->processor_count)
-		return -EINVAL;
-	current = &pool->processors[processor];
-	return 0;
-}
-
-static void sh_thread_exit(struct pool *pool)
-{
-	(void)pool;
-	current = &outsider;
-}
+/* ---- trim ---- */
 
 static uint64_t bytes_given(const struct pool *pool)
 {
@@ -562,38 +172,69 @@ static size_t mibs_of(const struct page_source *source)
 	return (source->range_bytes + (1u << SH_MIB_SHIFT) - 1) >> SH_MIB_SHIFT;
 }
 
-/* Takes the control area and lays it out: pool, processors, slots, segment map. */
-static struct pool *control_create(const struct pool_config *config, size_t buckets, bool is_shared)
+/* Where the parts of the control area begin; each is whole lines. */
+struct control_layout {
+	size_t processors, contexts, shared_fronts, slots, map; /* from the area's start */
+	size_t bytes; /* all */
+	unsigned vs_count;
+};
+
+static struct control_layout control_lay_out(const struct pool_config *config, size_t buckets)
 {
-	struct page_source *source = config->pages[POOL_NONPAGED];
-	size_t mibs = mibs_of(source), processors_at, slots_at, map_at, bytes, commit;
-	struct lfh_slot *slots;
-	struct pool *pool;
+	const struct sh_options *options = config->values;
+	bool is_shared = options->lfh_slots == LFH_SLOTS_CONTENTION;
+	size_t mibs = mibs_of(config->pages[POOL_NONPAGED]);
+	struct control_layout at;
 
 	if (mibs < mibs_of(config->pages[POOL_PAGED]))
 		mibs = mibs_of(config->pages[POOL_PAGED]);
-	processors_at = align_line(sizeof(struct pool));
-	slots_at = processors_at + config->processors * sizeof(struct sh_processor);
-	map_at = slots_at +
-		 (size_t)(config->processors + 1) * POOL_TYPES * buckets * sizeof(*slots);
-	bytes = page_source_round_up(source, map_at + mibs * POOL_TYPES);
-	commit = page_source_round_up(source, map_at);
-	pool = page_source_reserve(source, bytes, 0);
-	if (!pool)
+	at.vs_count = options->vs_slots == VS_SLOTS_PROCESSOR ? config->processors : 1;
+	at.processors = align_line(sizeof(struct pool));
+	at.contexts = at.processors + config->processors * sizeof(struct sh_processor);
+	at.shared_fronts = at.contexts + POOL_TYPES * at.vs_count * sizeof(struct vs_context);
+	at.slots = at.shared_fronts +
+		   (is_shared ? align_line(POOL_TYPES * buckets * sizeof(struct sh_front)) : 0);
+	at.map = at.slots +
+		 (config->processors + is_shared) * POOL_TYPES * buckets * sizeof(struct lfh_slot);
+	at.bytes = at.map + mibs * POOL_TYPES;
+	return at;
+}
+
+/* Takes the control area: pool, processors, slots, segment map. */
+static struct pool *control_create(const struct pool_config *config, size_t buckets)
+{
+	struct page_source *source = config->pages[POOL_NONPAGED];
+	struct control_layout at = control_lay_out(config, buckets);
+	size_t bytes = page_source_round_up(source, at.bytes);
+	size_t commit = page_source_round_up(source, at.map);
+	char *area = page_source_reserve(source, bytes, 0);
+	struct lfh_slot *slots = (struct lfh_slot *)(void *)(area + at.slots);
+	struct pool *pool = (struct pool *)(void *)area;
+
+	if (!area)
 		return NULL;
-	if (page_source_commit(source, pool, commit) != 0) {
-		page_source_release(source, pool, bytes);
+	if (page_source_commit(source, area, commit) != 0) {
+		page_source_release(source, area, bytes);
 		return NULL;
 	}
-	pool->processors = (struct sh_processor *)((char *)pool + processors_at);
-	slots = (struct lfh_slot *)((char *)pool + slots_at);
-	for (unsigned type = 0; is_shared && type < POOL_TYPES; type++, slots += buckets)
-		pool->heaps[type].shared_slots = slots;
+	pool->processors = (struct sh_processor *)(void *)(area + at.processors);
+	for (unsigned type = 0; type < POOL_TYPES; type++) {
+		struct sh_heap *heap = &pool->heaps[type];
+
+		heap->vs_count = at.vs_count;
+		heap->vs = (struct vs_context *)(void *)(area + at.contexts) + type * at.vs_count;
+		if (at.shared_fronts == at.slots)
+			continue;
+		heap->shared_fronts =
+			(struct sh_front *)(void *)(area + at.shared_fronts) + type * buckets;
+		heap->shared_slots = slots;
+		slots += buckets;
+	}
 	for (unsigned i = 0; i < config->processors; i++)
 		for (unsigned type = 0; type < POOL_TYPES; type++, slots += buckets)
 			pool->processors[i].slots[type] = slots;
-	pool->map = (_Atomic uint8_t *)((char *)pool + map_at);
-	pool->map_entries = commit - map_at;
+	pool->map = (_Atomic uint8_t *)(area + at.map);
+	pool->map_entries = commit - at.map;
 	pool->control_source = source;
 	pool->control_bytes = bytes;
 	pool->control_committed = commit;
@@ -615,15 +256,26 @@ static void processor_init(struct pool *pool, struct sh_processor *processor, ui
 	const struct sh_options *options = &pool->options;
 
 	processor->pool = pool;
+	processor->until = SH_TICK;
+	processor->number = (uint32_t)(processor - pool->processors);
+	processor->cookie = pool->cookie;
+	processor->live = sh_word(SH_LFH, processor->number, 0);
 	processor->lfh_bytes = options->lfh ? options->lfh_max : 0;
 	if (options->lookaside == SH_LOOKASIDE_PROCESSOR)
-		lookaside_tables_init(processor);
+		lookaside_fronts_init(processor);
+	for (size_t bytes = 1; bytes <= processor->lfh_bytes; bytes++)
+		processor->front_of[(bytes + SH_UNIT_BYTES - 1) / SH_UNIT_BYTES] =
+			(uint8_t)sh_bucket(bytes);
 	for (unsigned i = 0; i < SH_RANDOMS; i++)
 		processor->random[i] = options->random ? random_next(random) & 63 : 0;
 	for (unsigned type = 0; type < POOL_TYPES; type++) {
-		lookaside_init(pool, &processor->lookasides[type], NULL);
+		processor->fronts_of[type] = processor->fronts[type];
+		lookaside_init(pool, &processor->lookasides[type],
+			       &processor->fronts[type][SH_FRONT_LISTS], (enum pool_type)type,
+			       processor->number, NULL);
 		for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++)
-			lfh_slot_init(pool, &processor->slots[type][bucket], processor,
+			lfh_slot_init(pool, &processor->slots[type][bucket],
+				      &processor->fronts[type][bucket], processor,
 				      (enum pool_type)type, bucket);
 	}
 }
@@ -638,11 +290,14 @@ static void heap_init(struct pool *pool, struct sh_heap *heap, enum pool_type ty
 	heap->type = type;
 	seg_init(heap, 0, SEG_SMALL_BYTES);
 	seg_init(heap, 1, pool->options.large_segment);
-	vs_init(&heap->vs);
-	lookaside_init(pool, &heap->shared_lookasides, heap->shared_lookaside_locks);
+	for (unsigned i = 0; i < heap->vs_count; i++)
+		vs_init(&heap->vs[i]);
+	lookaside_init(pool, &heap->shared_lookasides, heap->shared_lists, type, SH_NOBODY,
+		       heap->shared_lookaside_locks);
 	for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
 		if (heap->shared_slots)
-			lfh_slot_init(pool, &heap->shared_slots[bucket], NULL, type, bucket);
+			lfh_slot_init(pool, &heap->shared_slots[bucket],
+				      &heap->shared_fronts[bucket], NULL, type, bucket);
 		heap->buckets[bucket].is_spread = is_spread;
 	}
 }
@@ -654,9 +309,10 @@ static int sh_create(const struct pool_config *config, struct pool **out)
 	unsigned buckets = options->lfh ? sh_bucket(options->lfh_max) + 1 : 0;
 	struct pool *pool;
 
-	if (options->large_segment & (options->large_segment - 1))
+	if (options->large_segment & (options->large_segment - 1) ||
+	    config->processors > SH_NOBODY)
 		return -EINVAL;
-	pool = control_create(config, buckets, options->lfh_slots == LFH_SLOTS_CONTENTION);
+	pool = control_create(config, buckets);
 	if (!pool)
 		return -ENOMEM;
 	pool->options = *options;
@@ -665,6 +321,7 @@ static int sh_create(const struct pool_config *config, struct pool **out)
 	pool->cookie = random_next(&random);
 	pool->processor_count = config->processors;
 	pool->lfh_buckets = buckets;
+	lookaside_chunks_init(pool);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		heap_init(pool, &pool->heaps[type], (enum pool_type)type, config->pages[type]);
 	for (unsigned i = 0; i < config->processors; i++)

@@ -1,7 +1,8 @@
 /*
  * The segment heap, inside: what its files share. The theory is at the top of segment_heap.c.
  *
- *     segment_heap.c  the backend: create, routing of alloc and free, options
+ *     segment_heap.c  the backend: options, create, trim
+ *     route.c         alloc and free: who serves what, the fast paths
  *     lookaside.c     dynamic lookaside lists in front of the variable-size layer
  *     lfh.c           low-fragmentation heap: buckets, slots, subsegments with bitmaps
  *     vs.c            variable-size layer: chunks in subsegments, best fit, delayed frees
@@ -64,31 +65,51 @@ static inline void sh_links_remove(struct sh_links *links)
 /* States of a block; each plus its pool type (0 or 1). Zero, and anything else, is no block. */
 enum sh_kind {
 	SH_FREE = 0,
-	SH_LFH = 0xA0,     /* live, in a subsegment of the low-fragmentation heap */
-	SH_VS = 0xB0,      /* live, a chunk of the variable-size layer */
-	SH_INTERNAL = 0xC0, /* a chunk that the heap itself uses */
-	SH_CACHED = 0xD0,  /* a chunk kept by a lookaside list */
-	SH_DELAYED = 0xE0, /* a chunk in the list of delayed frees */
-	SH_REMOTE = 0xF0   /* an LFH block on its way back to its slot */
+	SH_INTERNAL = 0x80, /* a chunk that the heap itself uses */
+	SH_LFH = 0xA0,      /* live, in a subsegment of the low-fragmentation heap */
+	SH_VS = 0xB0,       /* live, a chunk of the variable-size layer */
+	SH_RETURNED = 0xC0, /* was SH_LFH */
+	SH_CACHED = 0xD0,   /* a chunk kept by a lookaside list */
+	SH_DELAYED = 0xE0,  /* a chunk in the list of delayed frees */
+	SH_REMOTE = 0xF0    /* an LFH block on its way back to its slot */
 };
 
 /*
  * In front of every block of less than a page, in the same OS page; so no such block is
  * page-aligned, and the others are known by their alignment. It belongs to whoever holds the block.
+ *
+ *     word: tag 32 | kind + pool type 8 | owner 12 | index 12
+ *     index: LFH: the block's; VS: the chunk's units
+ *     owner: the processor whose slot or list the block is of; SH_NOBODY: a shared one's, or none's
+ *
+ * Where Windows encodes a quota's owner the target is encoded: the place where an owner's block goes when it is freed, a
+ * subsegment or a list, xored with a secret and the header's own address. Its upper bits, which are zero in an address,
+ * are xored with the index: neither can change alone. Both stay as they are while a list keeps the block or a slot has
+ * claimed it.
  */
 struct sh_header {
-	union {
-		struct {
-			uint16_t index; /* LFH: the block's; VS: the chunk's units */
-			uint8_t page;   /* LFH: OS pages from the subsegment's start */
-			uint8_t kind;   /* enum sh_kind + pool type */
-			uint32_t tag;
-		};
-		uint64_t word;
-	};
-	uint64_t process_billed; /* Windows: a quota's owner, encoded; never touched here */
+	uint64_t word;
+	uint64_t target; /* if it has an owner, or is an LFH block */
 };
 #define SH_HEADER_BYTES 16u
+#define SH_OWNER_SHIFT  12
+#define SH_CHECK_SHIFT  52 /* of the index in the target */
+#define SH_KIND_SHIFT   24
+#define SH_TAG_SHIFT    32
+#define SH_NOBODY       0xFFFu
+/* In the kind of an LFH block that has room for the names of a batch of others. */
+#define SH_ROOMY        2u
+#define SH_ROOMY_BYTES  128u
+#define SH_ROOMY_BIT    ((uint64_t)SH_ROOMY << SH_KIND_SHIFT)
+#define SH_KIND_MASK    ((uint64_t)0xFF << SH_KIND_SHIFT)
+/* What tells a chunk that a list may keep from an LFH block, both live. */
+#define SH_VS_BIT       ((uint64_t)(SH_LFH ^ SH_VS) << SH_KIND_SHIFT)
+/* What the header of a live LFH block or chunk of a certain owner and tag has in common with all of these. */
+#define SH_LIVE_MASK \
+	(~SH_VS_BIT & ~SH_ROOMY_BIT & ~((uint64_t)1 << SH_KIND_SHIFT) & ~(uint64_t)0xFFF)
+/* SH_LFH becomes SH_RETURNED, SH_VS SH_CACHED. */
+#define SH_FREED_BITS ((uint64_t)(SH_LFH ^ SH_RETURNED) << SH_KIND_SHIFT)
+_Static_assert((SH_LFH ^ SH_RETURNED) == (SH_VS ^ SH_CACHED), "the same bits");
 _Static_assert(sizeof(struct sh_header) == SH_HEADER_BYTES, "one unit");
 
 static inline struct sh_header *sh_header_of(const void *block)
@@ -101,17 +122,66 @@ static inline bool sh_page_aligned(const void *address)
 	return ((uintptr_t)address & (POOL_OS_PAGE - 1)) == 0;
 }
 
-/* All fields in one store. `word`: kind << 24 | page << 16 | index. */
-static inline void sh_header_set(struct sh_header *header, uint32_t word, uint32_t tag)
+static inline unsigned sh_index(const struct sh_header *header)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	header->word = (uint64_t)tag << 32 | word;
-#else
-	header->index = (uint16_t)word;
-	header->page = (uint8_t)(word >> 16);
-	header->kind = (uint8_t)(word >> 24);
-	header->tag = tag;
-#endif
+	return header->word & 0xFFF;
+}
+
+static inline unsigned sh_owner(const struct sh_header *header)
+{
+	return header->word >> SH_OWNER_SHIFT & 0xFFF;
+}
+
+/* Without the pool type and SH_ROOMY. */
+static inline unsigned sh_kind(const struct sh_header *header)
+{
+	return header->word >> SH_KIND_SHIFT & 0xFC;
+}
+
+static inline unsigned sh_type(const struct sh_header *header)
+{
+	return header->word >> SH_KIND_SHIFT & 1;
+}
+
+static inline uint32_t sh_tag(const struct sh_header *header)
+{
+	return (uint32_t)(header->word >> SH_TAG_SHIFT);
+}
+
+static inline uint32_t sh_word(unsigned kind_and_type, unsigned owner, unsigned index)
+{
+	return (uint32_t)kind_and_type << SH_KIND_SHIFT | owner << SH_OWNER_SHIFT | index;
+}
+
+/* The rest stays. */
+static inline void sh_set_kind(struct sh_header *header, enum sh_kind kind)
+{
+	header->word = (header->word & ~((uint64_t)0xFC << SH_KIND_SHIFT)) |
+		       (uint64_t)kind << SH_KIND_SHIFT;
+}
+
+/* Where a live block goes; above 2^48 if index or target were overwritten, as good as always. */
+static inline uintptr_t sh_target(const struct sh_header *header, uint64_t word, uint64_t cookie)
+{
+	return header->target ^ cookie ^ (uintptr_t)header ^ word << SH_CHECK_SHIFT;
+}
+
+/* All but the tag. `key` is the target's, xored with the cookie. */
+static inline void sh_header_write(struct sh_header *header, uint64_t key, uint32_t word)
+{
+	header->word = word;
+	header->target = key ^ (uintptr_t)header ^ (uint64_t)word << SH_CHECK_SHIFT;
+}
+
+static inline void sh_set_tag(struct sh_header *header, uint32_t tag)
+{
+	header->word = (uint32_t)header->word | (uint64_t)tag << SH_TAG_SHIFT;
+}
+
+/* The next header of a list, in the block's first bytes. */
+static inline struct sh_header **sh_link(struct sh_header *header)
+{
+	return (struct sh_header **)(void *)(header + 1);
 }
 
 /* ---- buckets: shared by LFH and lookaside lists ---- */
@@ -235,23 +305,59 @@ struct vs_chunk {
 struct vs_subsegment {
 	struct sh_links links;
 	uint64_t signature;
+	struct vs_context *context;
 	uint32_t units; /* of chunks behind this header */
 	uint32_t reserved;
-	uint64_t reserved_more[4];
+	uint64_t reserved_more[3];
 };
 _Static_assert(sizeof(struct vs_subsegment) == 64, "chunks begin on a cache line");
 
+/* What an LFH bucket that is not active served from here instead. Written under the lock, read without it. */
+struct vs_use {
+	_Atomic int32_t live;      /* blocks held */
+	_Atomic uint32_t requests;
+};
+
+/* One a processor, or one a heap. All of it under its lock. */
 struct vs_context {
 	alignas(2 * SH_LINE) struct spinlock lock;
 	struct rb_tree free; /* chunks by units, then address */
 	struct sh_links subsegments;
 	size_t subsegment_bytes; /* all together */
 	unsigned row_bucket, row; /* the last bucket asked for, how often in a row */
+	struct sh_header *delayed;
+	uint32_t delayed_count;
 	uint64_t allocations, frees, splits, merges, flushes, subsegments_taken, subsegments_given;
-	/* Delayed frees: pushed without the lock, taken all at once under it. */
-	alignas(SH_LINE) void *_Atomic delayed;
-	_Atomic uint32_t delayed_count;
+	struct vs_use use[SH_SMALL_BUCKETS];
 };
+
+/* ---- fronts: where a processor takes blocks of one size from ---- */
+
+/*
+ * Where a block goes back to, and what its header leads to: a lookaside list, or a subsegment of the LFH. One
+ * layout for both, for a free that does not ask which it is.
+ */
+struct sh_place {
+	uint64_t key;  /* its address xored with the cookie */
+	uint32_t room; /* a free that finds it equal to `used` is the slow side's, any other counts it down */
+	uint32_t used; /* list: counted down by allocations; subsegment: 0 */
+	uint64_t words[]; /* list: one, its first header; subsegment: the bitmap */
+};
+
+/* A slot of the LFH or a lookaside list, as the fast paths see it. */
+struct sh_front {
+	alignas(SH_LINE / 2) uint64_t key;
+	uint32_t room; /* list: room - used: blocks that it may still keep */
+	uint32_t used;
+	struct sh_header *next; /* list: what it keeps; LFH: what is claimed. NULL: see the slow side */
+	uint32_t word; /* list: of the headers that it keeps */
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct sh_front) == SH_LINE / 2, "two a line");
+_Static_assert(offsetof(struct sh_front, key) == offsetof(struct sh_place, key), "places");
+_Static_assert(offsetof(struct sh_front, room) == offsetof(struct sh_place, room), "places");
+_Static_assert(offsetof(struct sh_front, used) == offsetof(struct sh_place, used), "places");
+_Static_assert(offsetof(struct sh_front, next) == offsetof(struct sh_place, words), "places");
 
 /* ---- lfh.c ---- */
 
@@ -259,78 +365,94 @@ struct vs_context {
 #define LFH_WORDS_MAX (LFH_PAGES_MAX * (POOL_OS_PAGE / 32) / 64)
 #define LFH_MAGIC_SHIFT 20
 
-enum lfh_state { LFH_ACTIVE, LFH_FULL, LFH_PARTIAL };
+/* Empty ones are partial ones too. */
+enum lfh_state { LFH_ACTIVE, LFH_FULL, LFH_PARTIAL, LFH_EMPTY };
 
 /*
- * Where the blocks of one size lie: as many as fit in each OS page, from its start on, so that none
- * crosses one. With n a page, block i is i * stride + (i / n) * slack from the subsegment's start;
+ * In the first page of a subsegment, in the place of some of its blocks, whose bits are never set. What its owner's
+ * frees touch is one line up to four words of bits, which is most subsegments.
+ *
+ * `room` counts blocks down whose bits are not set to the free that its state does not outlast:
+ *
+ *     LFH_ACTIVE   all of them: it never comes, the one that is freed is among them
+ *     LFH_FULL     0: it is the next
+ *     LFH_PARTIAL  all but one: it is the last
+ */
+struct lfh_subsegment {
+	alignas(SH_LINE) struct lfh_slot *slot;
+	uint16_t block_count, stride;
+	uint8_t words, pages;
+	uint8_t state;
+	uint8_t reserved;
+	uint64_t signature; /* from here on a struct sh_place, the target of its blocks */
+	uint32_t room;
+	uint32_t zero;
+	uint64_t bits[]; /* 1: free and not claimed; 64 blocks a word. Then struct sh_links, in slot->partial */
+};
+#define LFH_PLACE offsetof(struct lfh_subsegment, signature)
+#define LFH_HEAD_BYTES(words) \
+	(offsetof(struct lfh_subsegment, bits) + (words) * sizeof(uint64_t) + sizeof(struct sh_links))
+_Static_assert(offsetof(struct lfh_subsegment, room) == LFH_PLACE + offsetof(struct sh_place, room),
+	       "places");
+_Static_assert(offsetof(struct lfh_subsegment, zero) == LFH_PLACE + offsetof(struct sh_place, used),
+	       "places");
+_Static_assert(offsetof(struct lfh_subsegment, bits) == LFH_PLACE + offsetof(struct sh_place, words),
+	       "places");
+
+/*
+ * Where the blocks of a bucket lie: as many as fit in each OS page, from the subsegment's start on, so that none
+ * crosses one. With n a page, block i is i * stride + (i / n) * slack from the start;
  * i / n is i * magic >> LFH_MAGIC_SHIFT, exact for all i < 2^LFH_MAGIC_SHIFT / n, and there are at
  * most 16 n.
  */
 struct lfh_layout {
-	uint32_t magic;
-	uint16_t stride; /* block and header */
-	uint16_t slack;  /* of a page, too short for a block */
+	uint32_t magic, stride, slack;
 };
 
-/*
- * In the first page of a subsegment, in the place of some of its blocks, whose bits are never set. Whoever frees a
- * block of another processor reads the first line, which therefore does not change; the owner writes the rest.
- */
-struct lfh_subsegment {
-	uint64_t signature;
-	struct sh_processor *owner; /* of slot: NULL if shared */
-	struct lfh_slot *slot;
-	struct lfh_layout layout;
-	uint16_t block_count;
-	uint8_t words, pages;
-	alignas(SH_LINE) uint32_t available; /* bit n: bits[n] is not zero */
-	uint16_t free_count;
-	uint8_t state;
-	struct sh_links links; /* LFH_PARTIAL: in slot->partial */
-	uint64_t bits[]; /* 1: free and not claimed; 64 blocks a word */
-};
-#define LFH_HEAD_BYTES(words) (offsetof(struct lfh_subsegment, bits) + (words) * sizeof(uint64_t))
-
-/* Where one processor (or all, if shared) allocates blocks of one bucket and type. */
+/* The slow side of a front of the LFH: one processor's (or all's, if shared) for one bucket and type. */
 struct lfh_slot {
-	/* All that allocation touches but the block; one line. */
-	alignas(2 * SH_LINE) struct sh_header *next; /* chosen and prefetched; NULL: refill */
-	uint64_t bits; /* the rest of the claimed word: free blocks of `active` */
+	alignas(SH_LINE) struct sh_front *front;
+	struct sh_processor *owner; /* NULL: shared */
 	struct lfh_subsegment *active;
-	uint64_t allocations;
 	struct lfh_layout layout;
-	uint32_t next_word; /* of next->word, without the tag */
-	uint16_t first;     /* index of the claimed word's first block */
-	uint8_t type, bucket;
-	uint64_t reserved[2];
-	/* The owner's, when it refills. */
-	alignas(SH_LINE) struct sh_processor *owner;
+	uint32_t word; /* of the headers, without the index */
 	struct sh_links partial;
+	uint64_t reported; /* allocations, and the front's count, at the last refill */
+	uint32_t seen_used;
 	uint32_t subsegments; /* owned */
-	uint8_t next_pages;   /* of the next subsegment */
-	bool has_empty;       /* one of the partial ones */
 	uint64_t subsegments_taken;
-	/* Other processors' frees, linked through the blocks. */
-	alignas(2 * SH_LINE) void *_Atomic remote;
+	uint8_t next_pages; /* of the next subsegment */
+	bool has_empty;     /* one of the partial ones */
+	uint8_t type, bucket;
 	struct spinlock lock; /* shared slots only */
+};
+
+/* Blocks of one owner, freed by another processor, which hands them over so many at a time. */
+#define SH_BATCH    15u
+#define SH_OUTBOXES 8u /* owners whose blocks one processor collects at a time */
+struct lfh_carrier;
+struct sh_outbox {
+	struct lfh_carrier *first, *last; /* a chain of carriers; NULL: empty */
+	uint32_t owner, blocks;
+	uint32_t room; /* names that the first can still take */
 };
 
 /* Of one bucket and type. */
 struct lfh_bucket {
-	_Atomic int32_t live;      /* blocks held that were served elsewhere */
-	_Atomic uint32_t requests; /* served elsewhere while not active */
 	_Atomic bool is_active;    /* requests go to the LFH */
 	_Atomic bool is_spread;    /* processors use slots of their own */
 };
 
 /* ---- lookaside.c ---- */
 
+/* The slow side of a front that is a list. */
 struct sh_lookaside {
-	alignas(SH_LINE) void *head; /* linked through the first word of the blocks */
-	uint32_t count, depth;
-	uint64_t allocates, misses, frees_refused;
-	uint64_t seen_allocates, seen_misses; /* at the last rebalance */
+	struct sh_front *front;
+	uint32_t depth;
+	uint32_t seen_used; /* the front's count and ... */
+	uint64_t reported;  /* ... allocations, at the last rebalance, ... */
+	uint64_t seen_misses;
+	uint64_t misses, frees_refused;
 };
 
 enum sh_lookaside_mode { SH_LOOKASIDE_OFF, SH_LOOKASIDE_PROCESSOR, SH_LOOKASIDE_SHARED };
@@ -339,7 +461,7 @@ enum sh_lookaside_mode { SH_LOOKASIDE_OFF, SH_LOOKASIDE_PROCESSOR, SH_LOOKASIDE_
 struct sh_lookasides {
 	struct spinlock lock; /* shared: rebalancing */
 	struct spinlock *list_locks; /* shared: one a list; a processor's: NULL */
-	_Atomic size_t pending; /* allocations since the last rebalance, in steps */
+	_Atomic size_t pending; /* allocations since the last rebalance */
 	uint64_t rebalances, depth_changes, drained;
 	struct sh_lookaside lists[SH_LOOKASIDES];
 };
@@ -363,6 +485,7 @@ struct large_context {
 /* ---- the heap ---- */
 
 enum lfh_slots { LFH_SLOTS_PROCESSOR, LFH_SLOTS_CONTENTION };
+enum vs_slots { VS_SLOTS_PROCESSOR, VS_SLOTS_ONE };
 
 struct sh_options {
 	bool lfh, random;
@@ -370,6 +493,7 @@ struct sh_options {
 	unsigned lfh_live, lfh_row, lfh_total, lfh_contention;
 	int lfh_slots;
 	int lookaside;
+	int vs_slots;
 	unsigned lookaside_depth, lookaside_interval;
 	size_t lookaside_bytes;
 	unsigned vs_delay;
@@ -383,31 +507,45 @@ struct sh_heap {
 	struct page_source *source;
 	enum pool_type type;
 	struct seg_context segments[2]; /* small, large */
-	struct vs_context vs;
+	struct vs_context *vs; /* by processor, or one */
+	unsigned vs_count;
 	struct large_context large;
 	struct lfh_bucket buckets[SH_SMALL_BUCKETS];
 	struct lfh_slot *shared_slots; /* by bucket, 0 .. lfh_buckets-1; NULL: none is shared */
+	struct sh_front *shared_fronts; /* of these */
 	struct sh_lookasides shared_lookasides;
+	struct sh_front shared_lists[SH_LOOKASIDES];
 	struct spinlock shared_lookaside_locks[SH_LOOKASIDES];
 	_Atomic uint64_t activations, fallbacks;
 };
 
+/* Fronts of a processor and type: none, slots by bucket, lists. */
+#define SH_FRONT_LISTS SH_SMALL_BUCKETS
+#define SH_FRONTS      (SH_FRONT_LISTS + SH_LOOKASIDES)
+
 /* What belongs to one processor; only the thread that stands for it touches it while it runs. */
 struct sh_processor {
 	alignas(2 * SH_LINE) struct pool *pool;
-	size_t lfh_bytes;     /* largest request that looks for a slot; 0: LFH off */
 	uint64_t cookie;
+	uint64_t live; /* the word of the header of a live LFH block that it owns, less tag and index */
+	size_t lfh_bytes; /* largest request that looks for a slot; 0: LFH off */
+	uint32_t number;
+	uint32_t until; /* allocations until it looks after its lists */
+	uint8_t cursor; /* in random[] */
+	struct sh_front *fronts_of[POOL_TYPES];
 	struct lfh_slot *slots[POOL_TYPES]; /* by bucket */
 	uint64_t remote_frees;
-	uint8_t cursor; /* in random[] */
 	/*
-	 * Which list serves a request, by its units of 16 bytes, and keeps a chunk, by the units of that: 1 +
-	 * index in lookasides.lists; 0: none. Tables, since sizes come in no order that a branch could guess.
+	 * Which front serves a request, by its units of 16 bytes; 0, which never has a block: none. A table, since
+	 * sizes come in no order that a branch could guess.
 	 */
-	alignas(SH_LINE) uint8_t list_of_request[SH_PAGE_UNITS];
-	uint8_t list_of_chunk[SH_CHUNK_UNITS_MAX + 1];
+	alignas(SH_LINE) uint8_t front_of[SH_PAGE_UNITS];
 	alignas(SH_LINE) uint8_t random[SH_RANDOMS]; /* 0 .. 63 */
+	alignas(SH_LINE) struct sh_front fronts[POOL_TYPES][SH_FRONTS];
 	struct sh_lookasides lookasides[POOL_TYPES];
+	/* LFH blocks of others that it freed, and those of its own that others handed over. */
+	struct sh_outbox outboxes[SH_OUTBOXES];
+	alignas(2 * SH_LINE) struct lfh_carrier *_Atomic inbox;
 };
 
 struct pool {
@@ -417,6 +555,8 @@ struct pool {
 	uint64_t cookie;
 	unsigned processor_count;
 	unsigned lfh_buckets; /* those below this may go to the LFH; 0: off */
+	/* The bucket of the lists that keep a chunk, by its units; 0: none. */
+	uint8_t bucket_of_chunk[SH_CHUNK_UNITS_MAX + 1];
 	struct sh_processor *processors;
 	struct sh_heap heaps[POOL_TYPES];
 	/* The control area: this structure, processors, slots, the segment map. */
@@ -440,6 +580,15 @@ void sh_stop(struct pool *pool, uint32_t code, uint64_t reason, const void *wher
 int sh_map_reach(struct pool *pool, const struct page_source *source, const char *end);
 /* The processor that the calling thread stands for in this pool, or NULL. */
 struct sh_processor *sh_current(const struct pool *pool);
+
+/* ---- route.c: the backend's calls but those of its life ---- */
+
+void *sh_alloc(struct pool *pool, enum pool_type type, size_t bytes, uint32_t tag);
+void sh_free(struct pool *pool, void *block, uint32_t tag);
+size_t sh_block_bytes(struct pool *pool, const void *block);
+int sh_tag_of(struct pool *pool, const void *block, uint32_t *tag);
+int sh_thread_enter(struct pool *pool, unsigned processor);
+void sh_thread_exit(struct pool *pool);
 
 /* ---- segment.c ---- */
 
@@ -480,7 +629,7 @@ void vs_init(struct vs_context *vs);
 void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint32_t tag);
 /* A page-aligned block without a pool header. */
 void *vs_alloc_big(struct sh_heap *heap, size_t bytes, uint32_t tag);
-/* Frees a small block: at once, or delayed. */
+/* Frees a small block, to where it came from: at once, or delayed. */
 void vs_free_small(struct sh_heap *heap, struct sh_header *header);
 void vs_free_big(struct sh_heap *heap, void *block);
 /* Frees what is delayed; whether there was any. */
@@ -502,28 +651,34 @@ static inline struct vs_chunk *vs_big_chunk_of(const void *block)
 
 /* ---- lfh.c ---- */
 
-void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_processor *owner,
-		   enum pool_type type, unsigned bucket);
+void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_front *front,
+		   struct sh_processor *owner, enum pool_type type, unsigned bucket);
 /* The slow way: activation, shared slots, refill. NULL: the variable-size layer should serve it. */
 void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum pool_type type,
 		     unsigned bucket, uint32_t tag);
-/* A block freed by who is not its slot's owner. */
-void lfh_free_remote(struct pool *pool, struct lfh_subsegment *subsegment,
-		     struct sh_header *header);
-/* Its subsegment was not the active one. Owner only. */
-void lfh_settle(struct lfh_subsegment *subsegment);
-/* A request of an inactive bucket was served elsewhere, `row` times in a row. */
-void lfh_note_alloc(struct sh_heap *heap, unsigned bucket, unsigned row);
-void lfh_note_free(struct sh_heap *heap, unsigned bucket);
-/* The free blocks of the slot's claimed word, the chosen one included. */
-uint64_t lfh_claimed(const struct lfh_slot *slot);
+/* A block freed by who is not its slot's owner, if by a processor. */
+void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct sh_header *header);
+/* Hands over what a processor has collected of other processors' blocks. */
+void lfh_post(struct sh_processor *processor);
+/* A block of the calling processor's own, which its subsegment's state does not outlast. */
+void lfh_free_slow(struct pool *pool, struct sh_header *header);
+/* Blocks that a slot served. */
+uint64_t lfh_allocations(const struct lfh_slot *slot);
+/*
+ * A request of a bucket was served by the variable-size layer, `row` times in a row, or came back. Under the lock of
+ * what served it.
+ */
+void lfh_note_alloc(struct sh_heap *heap, struct vs_use *use, unsigned bucket, unsigned row);
+void lfh_note_free(struct vs_use *use);
+/* Blocks whose bits are set. */
+unsigned lfh_free_count(const struct lfh_subsegment *subsegment);
 /* Takes remote frees in and gives empty subsegments back. Quiescent. */
 void lfh_trim(struct pool *pool);
 
 static inline uint64_t lfh_signature(const struct pool *pool,
 				     const struct lfh_subsegment *subsegment)
 {
-	return pool->cookie ^ (uintptr_t)subsegment;
+	return pool->cookie ^ ((uintptr_t)subsegment + LFH_PLACE);
 }
 
 /*
@@ -540,24 +695,24 @@ static inline uintptr_t lfh_start_of(const struct lfh_subsegment *subsegment)
 	return (uintptr_t)subsegment & ~(uintptr_t)(POOL_OS_PAGE - 1);
 }
 
-static inline struct lfh_subsegment *lfh_subsegment_of(const struct sh_header *header)
+static inline size_t lfh_offset(const struct lfh_layout *layout, uint32_t index)
 {
-	uintptr_t page = (uintptr_t)header & ~(uintptr_t)(POOL_OS_PAGE - 1);
-
-	return lfh_head_of(page - (uintptr_t)header->page * POOL_OS_PAGE);
-}
-
-static inline size_t lfh_offset(struct lfh_layout layout, uint32_t index)
-{
-	return (size_t)index * layout.stride +
-	       (size_t)(index * layout.magic >> LFH_MAGIC_SHIFT) * layout.slack;
+	return index * layout->stride +
+	       (index * layout->magic >> LFH_MAGIC_SHIFT) * layout->slack;
 }
 
 static inline struct sh_header *lfh_header_at(const struct lfh_subsegment *subsegment,
 					      unsigned index)
 {
 	return (struct sh_header *)(lfh_start_of(subsegment) +
-				    lfh_offset(subsegment->layout, index));
+				    lfh_offset(&subsegment->slot->layout, index));
+}
+
+/* What a header's target is the place of. */
+static inline struct lfh_subsegment *lfh_subsegment_of(const struct sh_header *header,
+						       uint64_t cookie)
+{
+	return (struct lfh_subsegment *)(sh_target(header, header->word, cookie) - LFH_PLACE);
 }
 
 /* The first set bit from `start` on, around the end. `bits` is not zero; `start` < 64. */
@@ -573,97 +728,55 @@ static inline unsigned lfh_random(struct sh_processor *processor)
 	return processor->random[processor->cursor++];
 }
 
-/*
- * Chooses the slot's next block: of the claimed word, the first from a random start. It is fetched
- * for the write that its allocation begins with: random placement has no use for what was freed
- * last and is warm.
- */
-static inline void lfh_choose(struct lfh_slot *slot, struct sh_processor *processor)
-{
-	uint64_t bits = slot->bits;
-	unsigned bit = lfh_pick(bits, lfh_random(processor));
-	unsigned index = slot->first + bit;
-	size_t offset = lfh_offset(slot->layout, index);
-
-	slot->next = (struct sh_header *)(lfh_start_of(slot->active) + offset);
-	__builtin_prefetch(slot->next, 1);
-	slot->bits = bits & ~(1ull << bit);
-	slot->next_word = (uint32_t)(((unsigned)SH_LFH + slot->type) << 24 |
-				     (unsigned)(offset / POOL_OS_PAGE) << 16 | index);
-}
-
-/* The block that was chosen, and the choice of the next. `slot->next` is not NULL. */
-static inline void *lfh_take(struct lfh_slot *slot, struct sh_processor *processor, uint32_t tag)
-{
-	struct sh_header *header = slot->next;
-
-	sh_header_set(header, slot->next_word, tag);
-	slot->allocations++;
-	if (__builtin_expect(slot->bits != 0, 1))
-		lfh_choose(slot, processor);
-	else
-		slot->next = NULL;
-	return header + 1;
-}
-
 /* ---- lookaside.c ---- */
 
 #define SH_DEPTH_MIN      4u
-#define SH_REBALANCE_STEP 64u /* a list reports every so many allocations */
+#define SH_TICK           256u /* allocations of a processor that it reports at a time */
+#define SH_SHARED_STEP    64u /* allocations of a shared list that it reports at a time */
+/* `owner`: of its blocks. */
 void lookaside_init(const struct pool *pool, struct sh_lookasides *lookasides,
+		    struct sh_front *fronts, enum pool_type type, unsigned owner,
 		    struct spinlock *list_locks);
-/* A list has served SH_REBALANCE_STEP allocations more. */
-void lookaside_step(struct sh_heap *heap, struct sh_lookasides *lookasides);
+/* A block of the bucket, or NULL; the list's use is counted, and may bring about a re-balancing. */
+void *lookaside_pop(struct sh_heap *heap, struct sh_lookasides *lookasides, unsigned bucket,
+		    uint32_t tag);
+/* So many allocations more: they may bring about a re-balancing. */
+void lookaside_step(struct sh_heap *heap, struct sh_lookasides *lookasides, unsigned allocations);
+/* Keeps a live chunk of the bucket, or not. */
+bool lookaside_push(struct sh_lookasides *lookasides, unsigned bucket, struct sh_header *header);
 /* Returns what is kept to the variable-size layer; whether there was any. */
 bool lookaside_flush(struct sh_heap *heap, struct sh_lookasides *lookasides);
-void *lookaside_pop_shared(struct sh_heap *heap, unsigned bucket, uint32_t tag);
-bool lookaside_push_shared(struct sh_heap *heap, unsigned bucket, struct sh_header *header);
+/* Allocations, and what is kept. */
+uint64_t lookaside_allocates(const struct sh_lookaside *list);
+unsigned lookaside_count(const struct sh_lookaside *list);
 
-/* Processors' lists: which serves whom. */
-void lookaside_tables_init(struct sh_processor *processor);
+/* The tables: which list keeps which chunk, and which serves which request of a processor. */
+void lookaside_chunks_init(struct pool *pool);
+void lookaside_fronts_init(struct sh_processor *processor);
 
 static inline struct sh_lookaside *lookaside_list(struct sh_lookasides *lookasides, unsigned bucket)
 {
 	return &lookasides->lists[bucket - SH_LOOKASIDE_FIRST];
 }
 
-/* By the list's processor, or under its lock. */
-static inline void *lookaside_pop(struct sh_lookaside *list, enum pool_type type, uint32_t tag)
-{
-	void *block = list->head;
+/* ---- fronts ---- */
 
-	list->allocates++;
-	if (__builtin_expect(!block, 0)) {
-		list->misses++;
-		return NULL;
-	}
-	list->head = *(void **)block;
-	__builtin_prefetch(list->head); /* for the next pop's look at its link */
-	list->count--;
-	sh_header_of(block)->kind = (uint8_t)((unsigned)SH_VS + type);
-	sh_header_of(block)->tag = tag;
-	return block;
+/* All ones for a list or what it keeps, zero for the LFH. */
+static inline uint64_t front_list_mask(uint64_t word)
+{
+	return (uint64_t)((int64_t)(word << (63 - 4 - SH_KIND_SHIFT)) >> 63);
 }
 
-static inline bool lookaside_push(struct sh_lookaside *list, struct sh_header *header,
-				  enum pool_type type)
+/* Takes front->next, which is `header`. The one after it is fetched, for its link and the write of its header. */
+static inline void *front_take(struct sh_front *front, struct sh_header *header, uint32_t tag)
 {
-	void **block = (void **)(header + 1);
+	struct sh_header *next = *sh_link(header);
 
-	if (__builtin_expect(list->count >= list->depth, 0)) {
-		list->frees_refused++;
-		return false;
-	}
-	*block = list->head;
-	list->head = block;
-	list->count++;
-	header->kind = (uint8_t)((unsigned)SH_CACHED + type);
-	return true;
-}
-
-static inline bool lookaside_step_is_due(const struct sh_lookaside *list)
-{
-	return !(list->allocates & (SH_REBALANCE_STEP - 1));
+	front->used--;
+	front->next = next;
+	__builtin_prefetch(next, 1);
+	header->word = ((uint32_t)header->word ^ SH_FREED_BITS) | (uint64_t)tag << SH_TAG_SHIFT;
+	return header + 1;
 }
 
 /* ---- large.c ---- */

@@ -126,7 +126,7 @@ static void free_insert(const struct pool *pool, struct vs_context *vs, struct v
 
 	if (units < VS_LISTED_UNITS)
 		return;
-	chunk->header.kind = SH_FREE;
+	sh_set_kind(&chunk->header, SH_FREE);
 	while (at) {
 		unsigned other = listed_units(pool, at);
 
@@ -273,9 +273,9 @@ static size_t subsegment_bytes(const struct vs_context *vs, const struct vs_requ
 	return bytes;
 }
 
-static bool subsegment_add(struct sh_heap *heap, const struct vs_request *request)
+static bool subsegment_add(struct sh_heap *heap, struct vs_context *vs,
+			   const struct vs_request *request)
 {
-	struct vs_context *vs = &heap->vs;
 	struct vs_subsegment *subsegment;
 	struct vs_chunk *chunk;
 	size_t bytes;
@@ -288,6 +288,7 @@ static bool subsegment_add(struct sh_heap *heap, const struct vs_request *reques
 		return false;
 	chunk = first_chunk(subsegment);
 	subsegment->signature = heap->pool->cookie ^ (uintptr_t)subsegment;
+	subsegment->context = vs;
 	subsegment->units = (uint32_t)((bytes - sizeof(*subsegment)) / SH_UNIT_BYTES);
 	spinlock_acquire(&vs->lock);
 	sh_links_append(&vs->subsegments, &subsegment->links);
@@ -306,33 +307,82 @@ static size_t subsegment_total(const struct vs_subsegment *subsegment)
 
 /* ---- allocation ---- */
 
-/* Requests for one bucket in a row, whatever was freed in between. Under the lock. */
-static unsigned row_count(struct vs_context *vs, size_t bytes)
-{
-	unsigned bucket = bytes <= SH_SMALL_BYTES_MAX ? sh_bucket(bytes) : SH_BUCKETS;
+static bool context_flush(struct sh_heap *heap, struct vs_context *vs);
 
+/* Requests for one bucket in a row, whatever was freed in between. Under the lock. */
+static unsigned row_count(struct vs_context *vs, unsigned bucket)
+{
 	vs->row = vs->row_bucket == bucket ? vs->row + 1 : 1;
 	vs->row_bucket = bucket;
 	return vs->row;
 }
 
-/* The chunk, and the length of the row in *row; NULL when the page source refuses. */
-static struct vs_chunk *vs_alloc(struct sh_heap *heap, const struct vs_request *request,
-				 unsigned *row)
+/* The calling thread's context. */
+static struct vs_context *context_mine(struct sh_heap *heap)
 {
-	struct vs_context *vs = &heap->vs;
+	const struct sh_processor *processor = sh_current(heap->pool);
+
+	return &heap->vs[processor ? processor->number % heap->vs_count : 0];
+}
+
+/* A chunk of the context, or NULL. Under its lock. */
+static struct vs_chunk *chunk_take(struct sh_heap *heap, struct vs_context *vs,
+				   const struct vs_request *request)
+{
+	struct vs_chunk *chunk = chunk_find(heap->pool, vs, request);
+
+	if (!chunk)
+		return NULL;
+	vs->allocations++;
+	return chunk_cut(heap->pool, vs, chunk, request);
+}
+
+/* What the page source cannot give, another context may have. Returns it in *vs. */
+static struct vs_chunk *alloc_elsewhere(struct sh_heap *heap, struct vs_context **vs,
+					const struct vs_request *request)
+{
+	struct vs_chunk *chunk = NULL;
+
+	for (unsigned i = 0; i < heap->vs_count && !chunk; i++) {
+		*vs = &heap->vs[i];
+		context_flush(heap, *vs);
+		spinlock_acquire(&(*vs)->lock);
+		chunk = chunk_take(heap, *vs, request);
+		spinlock_release(&(*vs)->lock);
+	}
+	return chunk;
+}
+
+/* Notes a request of an LFH bucket for its activation. Under the lock. */
+static void bucket_note(struct sh_heap *heap, struct vs_context *vs, unsigned bucket)
+{
+	if (bucket < heap->pool->lfh_buckets)
+		lfh_note_alloc(heap, &vs->use[bucket], bucket, row_count(vs, bucket));
+	else
+		row_count(vs, bucket);
+}
+
+/* The chunk, and in *from its context; NULL when the page source refuses. */
+static struct vs_chunk *vs_alloc(struct sh_heap *heap, struct vs_context **from,
+				 const struct vs_request *request, unsigned bucket)
+{
+	struct vs_context *vs = *from = context_mine(heap);
 	struct vs_chunk *chunk;
 
 	spinlock_acquire(&vs->lock);
-	*row = row_count(vs, request->bytes);
-	while (!(chunk = chunk_find(heap->pool, vs, request))) {
+	while (!(chunk = chunk_take(heap, vs, request))) {
 		spinlock_release(&vs->lock);
-		if (!vs_flush(heap) && !subsegment_add(heap, request))
-			return NULL;
+		if (!context_flush(heap, vs) && !subsegment_add(heap, vs, request)) {
+			chunk = alloc_elsewhere(heap, from, request);
+			if (!chunk)
+				return NULL;
+			vs = *from;
+			spinlock_acquire(&vs->lock);
+			break;
+		}
 		spinlock_acquire(&vs->lock);
 	}
-	chunk = chunk_cut(heap->pool, vs, chunk, request);
-	vs->allocations++;
+	bucket_note(heap, vs, bucket);
 	spinlock_release(&vs->lock);
 	return chunk;
 }
@@ -340,22 +390,23 @@ static struct vs_chunk *vs_alloc(struct sh_heap *heap, const struct vs_request *
 void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint32_t tag)
 {
 	struct vs_request request = request_small(bytes);
-	unsigned row;
-	struct vs_chunk *chunk = vs_alloc(heap, &request, &row);
+	unsigned bucket = kind == SH_VS ? sh_bucket(bytes) : SH_BUCKETS;
+	uint32_t word = sh_word((unsigned)kind + heap->type, SH_NOBODY, request.units);
+	struct vs_context *vs;
+	struct vs_chunk *chunk = vs_alloc(heap, &vs, &request, bucket);
 
 	if (!chunk)
 		return NULL;
-	if (kind == SH_VS && sh_bucket(bytes) < heap->pool->lfh_buckets)
-		lfh_note_alloc(heap, sh_bucket(bytes), row);
-	sh_header_set(&chunk->header, ((unsigned)kind + heap->type) << 24 | request.units, tag);
+	sh_header_write(&chunk->header, (uintptr_t)vs ^ heap->pool->cookie, word);
+	sh_set_tag(&chunk->header, tag);
 	return &chunk->header + 1;
 }
 
 void *vs_alloc_big(struct sh_heap *heap, size_t bytes, uint32_t tag)
 {
 	struct vs_request request = request_big(bytes);
-	unsigned row;
-	struct vs_chunk *chunk = vs_alloc(heap, &request, &row);
+	struct vs_context *vs;
+	struct vs_chunk *chunk = vs_alloc(heap, &vs, &request, SH_BUCKETS);
 
 	if (!chunk)
 		return NULL;
@@ -376,11 +427,10 @@ struct vs_corruption {
  * Frees a chunk under the lock. An empty subsegment is unlinked and left in *empty for the caller
  * to give back. False, with *corruption set, if this header or a neighbour's was overwritten.
  */
-static bool chunk_free(struct sh_heap *heap, struct vs_chunk *chunk, struct vs_subsegment **empty,
-		       struct vs_corruption *corruption)
+static bool chunk_free(struct sh_heap *heap, struct vs_context *vs, struct vs_chunk *chunk,
+		       struct vs_subsegment **empty, struct vs_corruption *corruption)
 {
 	const struct pool *pool = heap->pool;
-	struct vs_context *vs = &heap->vs;
 	struct vs_sizes sizes, other;
 	struct vs_subsegment *subsegment;
 	struct vs_chunk *next;
@@ -441,100 +491,128 @@ static bool chunk_free(struct sh_heap *heap, struct vs_chunk *chunk, struct vs_s
 	return true;
 }
 
-static void chunk_free_now(struct sh_heap *heap, struct vs_chunk *chunk)
+static void corruption_stop(struct pool *pool, const struct vs_corruption *corruption)
 {
-	struct vs_corruption corruption;
-	struct vs_subsegment *empty;
-	bool is_sound;
-
-	spinlock_acquire(&heap->vs.lock);
-	is_sound = chunk_free(heap, chunk, &empty, &corruption);
-	spinlock_release(&heap->vs.lock);
-	if (!is_sound)
-		sh_stop(heap->pool, 0x19, corruption.reason, corruption.where, corruption.found,
-			corruption.expected, corruption.text);
-	else if (empty)
-		seg_free(heap, empty);
+	sh_stop(pool, 0x19, corruption->reason, corruption->where, corruption->found,
+		corruption->expected, corruption->text);
 }
 
-bool vs_flush(struct sh_heap *heap)
+/*
+ * Frees what is delayed, under the lock, which it gives up. Whether all was sound. Empty subsegments are linked by
+ * their `next` until they can be given back without the lock.
+ */
+static bool delayed_free(struct sh_heap *heap, struct vs_context *vs)
 {
-	struct vs_context *vs = &heap->vs;
-	void *block = atomic_exchange_explicit(&vs->delayed, NULL, memory_order_acquire);
-	struct vs_subsegment *empties = NULL;
-	uint32_t count = 0;
+	struct sh_header *header = vs->delayed;
+	struct vs_subsegment *empties = NULL, *empty;
+	struct vs_corruption corruption;
+	bool is_sound = true;
 
-	if (!block)
-		return false;
-	spinlock_acquire(&vs->lock);
-	while (block) {
-		struct vs_corruption corruption;
-		struct vs_subsegment *empty;
-		void *next = *(void **)block;
+	vs->delayed = NULL;
+	vs->delayed_count = 0;
+	while (header && is_sound) {
+		struct sh_header *next = *sh_link(header);
 
-		if (!chunk_free(heap, vs_chunk_of(sh_header_of(block)), &empty, &corruption)) {
-			spinlock_release(&vs->lock);
-			sh_stop(heap->pool, 0x19, corruption.reason, corruption.where,
-				corruption.found, corruption.expected, corruption.text);
-			return false;
-		}
-		if (empty) {
+		is_sound = chunk_free(heap, vs, vs_chunk_of(header), &empty, &corruption);
+		if (is_sound && empty) {
 			empty->links.next = (struct sh_links *)empties;
 			empties = empty;
 		}
-		block = next;
-		count++;
+		header = next;
 	}
 	vs->flushes++;
 	spinlock_release(&vs->lock);
-	atomic_fetch_sub_explicit(&vs->delayed_count, count, memory_order_relaxed);
+	if (!is_sound)
+		corruption_stop(heap->pool, &corruption);
 	while (empties) {
 		struct vs_subsegment *next = (struct vs_subsegment *)empties->links.next;
 
 		seg_free(heap, empties);
 		empties = next;
 	}
-	return true;
+	return is_sound;
 }
 
-/* Pushes a block on the list of delayed frees; the one that fills a batch frees it. */
-static void chunk_delay(struct sh_heap *heap, struct sh_header *header)
+static bool context_flush(struct sh_heap *heap, struct vs_context *vs)
 {
-	struct vs_context *vs = &heap->vs;
-	void **block = (void **)(header + 1);
-	void *head = atomic_load_explicit(&vs->delayed, memory_order_relaxed);
-	uint32_t count;
+	spinlock_acquire(&vs->lock);
+	if (vs->delayed)
+		return delayed_free(heap, vs);
+	spinlock_release(&vs->lock);
+	return false;
+}
 
-	header->kind = (uint8_t)((unsigned)SH_DELAYED + heap->type);
-	/* Counted before it is pushed: a flush never subtracts what was not added yet. */
-	count = 1 + atomic_fetch_add_explicit(&vs->delayed_count, 1, memory_order_relaxed);
-	do
-		*block = head;
-	while (!atomic_compare_exchange_weak_explicit(&vs->delayed, &head, block,
-						      memory_order_release, memory_order_relaxed));
-	if (count >= heap->pool->options.vs_delay)
-		vs_flush(heap);
+bool vs_flush(struct sh_heap *heap)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < heap->vs_count; i++)
+		any |= context_flush(heap, &heap->vs[i]);
+	return any;
+}
+
+/* Frees a chunk under the lock, which it gives up. */
+static void chunk_free_now(struct sh_heap *heap, struct vs_context *vs, struct vs_chunk *chunk)
+{
+	struct vs_corruption corruption;
+	struct vs_subsegment *empty;
+	bool is_sound = chunk_free(heap, vs, chunk, &empty, &corruption);
+
+	spinlock_release(&vs->lock);
+	if (!is_sound)
+		corruption_stop(heap->pool, &corruption);
+	else if (empty)
+		seg_free(heap, empty);
+}
+
+/* By the segment's descriptors: a chunk's header may only be looked at under the lock that is looked for. */
+static struct vs_context *context_of(struct sh_heap *heap, const void *address)
+{
+	const struct seg_context *context;
+	const struct seg_segment *segment = seg_find(heap, address, &context);
+	size_t unit = (size_t)((const char *)address - (const char *)segment) >> context->unit_shift;
+	const struct vs_subsegment *subsegment;
+
+	unit -= segment->descriptors[unit].back;
+	subsegment = (const void *)seg_unit_address(context, segment, (unsigned)unit);
+	return subsegment->context;
 }
 
 void vs_free_small(struct sh_heap *heap, struct sh_header *header)
 {
 	const struct sh_options *options = &heap->pool->options;
-	size_t bytes = (size_t)header->index * SH_UNIT_BYTES - VS_SMALL_BYTES;
+	size_t chunk_bytes = (size_t)sh_index(header) * SH_UNIT_BYTES;
+	unsigned bucket = sh_bucket(chunk_bytes - VS_SMALL_BYTES);
+	struct vs_context *vs;
 
-	if (header->kind == (unsigned)SH_VS + heap->type &&
-	    sh_bucket(bytes) < heap->pool->lfh_buckets)
-		lfh_note_free(heap, sh_bucket(bytes));
-	if (options->vs_delay && (size_t)header->index * SH_UNIT_BYTES < options->vs_delay_max) {
-		chunk_delay(heap, header);
+	/* What no list ever kept still leads to its context. */
+	if (chunk_bytes - VS_SMALL_BYTES <= SH_LOOKASIDE_MIN)
+		vs = (struct vs_context *)sh_target(header, header->word, heap->pool->cookie);
+	else
+		vs = context_of(heap, header);
+	spinlock_acquire(&vs->lock);
+	if (sh_kind(header) == SH_VS && bucket < heap->pool->lfh_buckets)
+		lfh_note_free(&vs->use[bucket]);
+	if (!options->vs_delay || chunk_bytes >= options->vs_delay_max) {
+		sh_set_kind(header, SH_FREE);
+		chunk_free_now(heap, vs, vs_chunk_of(header));
 		return;
 	}
-	header->kind = SH_FREE;
-	chunk_free_now(heap, vs_chunk_of(header));
+	sh_set_kind(header, SH_DELAYED);
+	*sh_link(header) = vs->delayed;
+	vs->delayed = header;
+	if (++vs->delayed_count >= options->vs_delay)
+		delayed_free(heap, vs);
+	else
+		spinlock_release(&vs->lock);
 }
 
 void vs_free_big(struct sh_heap *heap, void *block)
 {
-	chunk_free_now(heap, vs_big_chunk_of(block));
+	struct vs_context *vs = context_of(heap, block);
+
+	spinlock_acquire(&vs->lock);
+	chunk_free_now(heap, vs, vs_big_chunk_of(block));
 }
 
 void vs_init(struct vs_context *vs)
