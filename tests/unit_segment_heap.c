@@ -9,7 +9,7 @@
 #include "pool_rig.h"
 
 /* Only the variable-size layer and the back end, each free at once. */
-#define BARE "lfh=off,lookaside=off,vs_delay=0"
+#define BARE "lfh=off,lookaside=off,vs_delay=0,vs_slots=one"
 
 /* ---- buckets and routing ---- */
 

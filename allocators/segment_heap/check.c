@@ -109,6 +109,25 @@ struct vs_sums {
 	size_t listed_chunks, bytes, delayed;
 };
 
+static int check_vs_bin(struct audit *audit, const struct vs_context *vs, unsigned units,
+			size_t *count)
+{
+	const struct sh_links *bin = &vs->bins[units];
+
+	if ((bin->next != bin) != (vs->bins_used >> units & 1))
+		return audit_fail(audit, "the list of chunks of %u units and its bit disagree", units);
+	for (const struct sh_links *at = bin->next; at != bin; at = at->next, ++*count) {
+		const struct vs_chunk *chunk = (const void *)((const char *)at - VS_NODE_OFFSET);
+		struct vs_sizes sizes;
+
+		if (!vs_decode(audit->pool, chunk, &sizes) || sizes.state != VS_FREE ||
+		    sizes.units != units || at->next->previous != at)
+			return audit_fail(audit, "chunk %p: in the list of %u units, but not free",
+					  (const void *)chunk, units);
+	}
+	return 0;
+}
+
 static int check_vs_tree(struct audit *audit, const struct vs_context *vs, struct vs_sums *sums)
 {
 	unsigned units = 0;
@@ -121,14 +140,23 @@ static int check_vs_tree(struct audit *audit, const struct vs_context *vs, struc
 		struct vs_sizes sizes;
 
 		if (!vs_decode(audit->pool, chunk, &sizes) || sizes.state != VS_FREE ||
-		    sizes.units < units)
+		    sizes.units < units || sizes.units < VS_BINS)
 			return audit_fail(audit, "chunk %p: in the tree, but not free or in order",
 					  (const void *)chunk);
 		units = sizes.units;
 	}
+	for (units = 0; units < VS_BINS; units++) {
+		int error = check_vs_bin(audit, vs, units, &count);
+
+		if (error)
+			return error;
+	}
 	sums->listed_chunks += count;
 	sums->bytes += vs->subsegment_bytes;
 	sums->delayed += vs->delayed_count;
+	for (struct sh_header *header = atomic_load_explicit(&vs->remote, memory_order_relaxed); header;
+	     header = *sh_link(header))
+		sums->delayed++;
 	return 0;
 }
 

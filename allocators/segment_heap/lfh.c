@@ -82,7 +82,7 @@ static bool bucket_is_active(struct sh_heap *heap, struct sh_processor *processo
 {
 	const struct sh_options *options = &heap->pool->options;
 	struct lfh_bucket *state = &heap->buckets[bucket];
-	unsigned mine = processor->number % heap->vs_count;
+	unsigned mine = heap->vs_count > 1 ? 1 + processor->number : 0;
 	uint32_t asked = 1 + atomic_load_explicit(&heap->vs[mine].use[bucket].requests,
 						  memory_order_relaxed);
 	int64_t live = 1, requests = 1;

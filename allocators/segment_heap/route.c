@@ -40,8 +40,11 @@ void sh_thread_exit(struct pool *pool)
 {
 	struct sh_processor *processor = sh_current(pool);
 
-	if (processor)
+	if (processor) {
 		lfh_post(processor);
+		for (unsigned type = 0; type < POOL_TYPES; type++)
+			vs_flush(&pool->heaps[type], processor);
+	}
 	current = &outsider;
 }
 
@@ -134,7 +137,7 @@ static __attribute__((noinline)) void *alloc_slow(struct pool *pool, enum pool_t
 	block = is_small ? alloc_small(heap, bytes, tag) : alloc_big(heap, bytes, tag);
 
 	if (!block) {
-		bool any = vs_flush(heap);
+		bool any = vs_flush(heap, sh_current(pool));
 
 		any |= lookaside_reclaim(heap);
 		if (any)

@@ -82,7 +82,7 @@ static const struct option_def sh_option_table[] = {
 	OPTION_SIZE(struct sh_options, lookaside_bytes, "512K", 0, 1ull << 30,
 		    "what a set of lists may keep above the least depth"),
 	OPTION_ENUM(struct sh_options, vs_slots, "processor", vs_slots_names,
-		    "variable-size layer: each processor's, one"),
+		    "variable-size layer: each processor's for up to 0x200 bytes and one, one"),
 	OPTION_UINT(struct sh_options, vs_delay, "32", 0, 4096, "blocks",
 		    "small VS blocks are freed in batches of so many; 0: at once"),
 	OPTION_SIZE(struct sh_options, vs_delay_max, "1K", 16, 4096,
@@ -129,7 +129,9 @@ static size_t sh_trim(struct pool *pool)
 		lookaside_flush(&pool->heaps[type], &pool->heaps[type].shared_lookasides);
 		for (unsigned i = 0; i < pool->processor_count; i++)
 			lookaside_flush(&pool->heaps[type], &pool->processors[i].lookasides[type]);
-		vs_flush(&pool->heaps[type]);
+		vs_flush(&pool->heaps[type], NULL);
+		for (unsigned i = 0; i < pool->processor_count; i++)
+			vs_flush(&pool->heaps[type], &pool->processors[i]);
 	}
 	lfh_trim(pool);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
@@ -188,7 +190,7 @@ static struct control_layout control_lay_out(const struct pool_config *config, s
 
 	if (mibs < mibs_of(config->pages[POOL_PAGED]))
 		mibs = mibs_of(config->pages[POOL_PAGED]);
-	at.vs_count = options->vs_slots == VS_SLOTS_PROCESSOR ? config->processors : 1;
+	at.vs_count = options->vs_slots == VS_SLOTS_PROCESSOR ? config->processors + 1 : 1;
 	at.processors = align_line(sizeof(struct pool));
 	at.contexts = at.processors + config->processors * sizeof(struct sh_processor);
 	at.shared_fronts = at.contexts + POOL_TYPES * at.vs_count * sizeof(struct vs_context);
@@ -291,7 +293,7 @@ static void heap_init(struct pool *pool, struct sh_heap *heap, enum pool_type ty
 	seg_init(heap, 0, SEG_SMALL_BYTES);
 	seg_init(heap, 1, pool->options.large_segment);
 	for (unsigned i = 0; i < heap->vs_count; i++)
-		vs_init(&heap->vs[i]);
+		vs_init(&heap->vs[i], i ? &pool->processors[i - 1] : NULL);
 	lookaside_init(pool, &heap->shared_lookasides, heap->shared_lists, type, SH_NOBODY,
 		       heap->shared_lookaside_locks);
 	for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {

@@ -293,35 +293,39 @@ struct vs_chunk {
 	uint32_t tag;     /* VS_BIG: belongs to the block's holder */
 	uint32_t units;   /* VS_BIG: again, for who has no lock */
 	struct sh_header header; /* VS_SMALL; of a free chunk the kind stays SH_FREE */
-	/* Free chunks of at least VS_LISTED_UNITS: struct rb_node at VS_NODE_OFFSET. */
+	/* Free chunks of at least VS_LISTED_UNITS: sh_links or rb_node at VS_NODE_OFFSET. */
 };
 #define VS_CHUNK_BYTES   16u
 #define VS_SMALL_BYTES   (VS_CHUNK_BYTES + SH_HEADER_BYTES)
 #define VS_NODE_OFFSET   24u
 #define VS_LISTED_UNITS  3u
+#define VS_BINS          64u /* sizes, of up to 1 KiB */
 #define VS_SUBSEGMENT_MIN ((size_t)64 << 10)
 #define VS_SUBSEGMENT_MAX ((size_t)256 << 10)
 
 struct vs_subsegment {
 	struct sh_links links;
 	uint64_t signature;
-	struct vs_context *context;
 	uint32_t units; /* of chunks behind this header */
 	uint32_t reserved;
-	uint64_t reserved_more[3];
+	uint64_t reserved_more[4];
 };
 _Static_assert(sizeof(struct vs_subsegment) == 64, "chunks begin on a cache line");
 
-/* What an LFH bucket that is not active served from here instead. Written under the lock, read without it. */
+/* What was served from here in the place of an LFH bucket. Written under the lock, read without it. */
 struct vs_use {
 	_Atomic int32_t live;      /* blocks held */
 	_Atomic uint32_t requests;
 };
 
-/* One a processor, or one a heap. All of it under its lock. */
+/* A heap's, under its lock, or a processor's, for its thread alone but `remote`. */
 struct vs_context {
-	alignas(2 * SH_LINE) struct spinlock lock;
-	struct rb_tree free; /* chunks by units, then address */
+	alignas(2 * SH_LINE) struct sh_processor *owner; /* NULL: the heap's */
+	struct spinlock lock;
+	/* Free chunks: below VS_BINS units a list each size, its bit set if there is any; else by units, then address. */
+	uint64_t bins_used;
+	struct rb_tree free;
+	struct sh_links bins[VS_BINS];
 	struct sh_links subsegments;
 	size_t subsegment_bytes; /* all together */
 	unsigned row_bucket, row; /* the last bucket asked for, how often in a row */
@@ -329,6 +333,8 @@ struct vs_context {
 	uint32_t delayed_count;
 	uint64_t allocations, frees, splits, merges, flushes, subsegments_taken, subsegments_given;
 	struct vs_use use[SH_SMALL_BUCKETS];
+	/* A processor's: what others freed. */
+	alignas(2 * SH_LINE) struct sh_header *_Atomic remote;
 };
 
 /* ---- fronts: where a processor takes blocks of one size from ---- */
@@ -507,7 +513,7 @@ struct sh_heap {
 	struct page_source *source;
 	enum pool_type type;
 	struct seg_context segments[2]; /* small, large */
-	struct vs_context *vs; /* by processor, or one */
+	struct vs_context *vs; /* the heap's; then, unless vs_slots=one, by processor */
 	unsigned vs_count;
 	struct large_context large;
 	struct lfh_bucket buckets[SH_SMALL_BUCKETS];
@@ -624,7 +630,7 @@ static inline char *seg_unit_address(const struct seg_context *context,
 
 /* ---- vs.c ---- */
 
-void vs_init(struct vs_context *vs);
+void vs_init(struct vs_context *vs, struct sh_processor *owner);
 /* A small block (pool header in front) of `kind` SH_VS or SH_INTERNAL: up to 4080 bytes. */
 void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint32_t tag);
 /* A page-aligned block without a pool header. */
@@ -632,8 +638,8 @@ void *vs_alloc_big(struct sh_heap *heap, size_t bytes, uint32_t tag);
 /* Frees a small block, to where it came from: at once, or delayed. */
 void vs_free_small(struct sh_heap *heap, struct sh_header *header);
 void vs_free_big(struct sh_heap *heap, void *block);
-/* Frees what is delayed; whether there was any. */
-bool vs_flush(struct sh_heap *heap);
+/* Frees what is delayed in the heap's context, and in a processor's; whether there was any. */
+bool vs_flush(struct sh_heap *heap, const struct sh_processor *processor);
 /*
  * Decodes a chunk's header; false if it was overwritten. Under the layer's lock, or when quiescent.
  */

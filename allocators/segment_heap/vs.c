@@ -108,27 +108,57 @@ static struct vs_chunk *end_chunk(const struct vs_subsegment *subsegment)
 	return chunk_at(first_chunk(subsegment), subsegment->units);
 }
 
-/* ---- the tree of free chunks; all under the lock ---- */
+/* ---- contexts ---- */
+
+/* A processor's own is no one else's to lock: its thread is the only one to come here. */
+static void context_lock(struct vs_context *vs)
+{
+	if (!vs->owner)
+		spinlock_acquire(&vs->lock);
+}
+
+static void context_unlock(struct vs_context *vs)
+{
+	if (!vs->owner)
+		spinlock_release(&vs->lock);
+}
+
+/* Who serves the calling thread: its processor's context, if it has one, small requests; the heap's, all others. */
+static struct vs_context *context_for(struct sh_heap *heap, size_t bytes, enum sh_kind kind)
+{
+	const struct sh_processor *processor = sh_current(heap->pool);
+
+	if (processor && bytes <= SH_LOOKASIDE_MIN && kind == SH_VS && heap->vs_count > 1)
+		return &heap->vs[1 + processor->number];
+	return &heap->vs[0];
+}
+
+/* ---- free chunks, by size; all under the lock ---- */
 
 /* The size alone: whether the header is sound is asked when a chunk is freed or a neighbour of one that is. */
-static unsigned listed_units(const struct pool *pool, struct rb_node *node)
+static unsigned listed_units(const struct pool *pool, const struct vs_chunk *chunk)
 {
-	const struct vs_chunk *chunk = chunk_of(node);
-
 	return (chunk->encoded ^ encode_key(pool, chunk)) & 0xFFFF;
 }
 
-static void free_insert(const struct pool *pool, struct vs_context *vs, struct vs_chunk *chunk,
+static struct sh_links *links_of(struct vs_chunk *chunk)
+{
+	return (struct sh_links *)((uintptr_t)chunk + VS_NODE_OFFSET);
+}
+
+static struct vs_chunk *linked(const struct sh_links *links)
+{
+	return (struct vs_chunk *)((uintptr_t)links - VS_NODE_OFFSET);
+}
+
+static void tree_insert(const struct pool *pool, struct vs_context *vs, struct vs_chunk *chunk,
 			unsigned units)
 {
 	struct rb_node *node = node_of(chunk), *parent = NULL, *at = vs->free.root;
 	int side = 0;
 
-	if (units < VS_LISTED_UNITS)
-		return;
-	sh_set_kind(&chunk->header, SH_FREE);
 	while (at) {
-		unsigned other = listed_units(pool, at);
+		unsigned other = listed_units(pool, chunk_of(at));
 
 		parent = at;
 		side = units != other ? units > other : node > at;
@@ -137,20 +167,44 @@ static void free_insert(const struct pool *pool, struct vs_context *vs, struct v
 	rb_insert(&vs->free, node, parent, side);
 }
 
-static void free_remove(struct vs_context *vs, struct vs_chunk *chunk, unsigned units)
+/* Of small chunks the last to come is the first to go: it is the warmest. */
+static void free_insert(const struct pool *pool, struct vs_context *vs, struct vs_chunk *chunk,
+			unsigned units)
 {
-	if (units >= VS_LISTED_UNITS)
-		rb_remove(&vs->free, node_of(chunk));
+	if (units < VS_LISTED_UNITS)
+		return;
+	sh_set_kind(&chunk->header, SH_FREE);
+	if (units >= VS_BINS) {
+		tree_insert(pool, vs, chunk, units);
+		return;
+	}
+	vs->bins_used |= 1ull << units;
+	sh_links_append(vs->bins[units].next, links_of(chunk));
 }
 
-/* The smallest chunk of at least `units`. */
-static struct rb_node *free_find(const struct pool *pool, const struct vs_context *vs,
+static void free_remove(struct vs_context *vs, struct vs_chunk *chunk, unsigned units)
+{
+	struct sh_links *bin;
+
+	if (units < VS_LISTED_UNITS)
+		return;
+	if (units >= VS_BINS) {
+		rb_remove(&vs->free, node_of(chunk));
+		return;
+	}
+	bin = &vs->bins[units];
+	sh_links_remove(links_of(chunk));
+	vs->bins_used &= ~((uint64_t)(bin->next == bin) << units);
+}
+
+/* The smallest in the tree of at least `units`. */
+static struct rb_node *tree_find(const struct pool *pool, const struct vs_context *vs,
 				 unsigned units)
 {
 	struct rb_node *best = NULL, *at = vs->free.root;
 
 	while (at) {
-		if (listed_units(pool, at) >= units) {
+		if (listed_units(pool, chunk_of(at)) >= units) {
 			best = at;
 			at = at->child[0];
 		} else {
@@ -158,6 +212,34 @@ static struct rb_node *free_find(const struct pool *pool, const struct vs_contex
 		}
 	}
 	return best;
+}
+
+/* The first in order of size of at least `units`. */
+static struct vs_chunk *free_first(const struct pool *pool, const struct vs_context *vs,
+				   unsigned units)
+{
+	uint64_t bins = units < VS_BINS ? vs->bins_used >> units << units : 0;
+	struct rb_node *node;
+
+	if (bins)
+		return linked(vs->bins[__builtin_ctzll(bins)].next);
+	node = tree_find(pool, vs, units);
+	return node ? chunk_of(node) : NULL;
+}
+
+/* The one after it. */
+static struct vs_chunk *free_next(const struct pool *pool, const struct vs_context *vs,
+				  struct vs_chunk *chunk)
+{
+	unsigned units = listed_units(pool, chunk);
+	struct rb_node *node;
+
+	if (units < VS_BINS)
+		return links_of(chunk)->next == &vs->bins[units]
+			       ? free_first(pool, vs, units + 1)
+			       : linked(links_of(chunk)->next);
+	node = rb_step(node_of(chunk), 1);
+	return node ? chunk_of(node) : NULL;
 }
 
 /* ---- placement ---- */
@@ -196,15 +278,12 @@ static unsigned padding_in(const struct vs_chunk *chunk, const struct vs_request
 static struct vs_chunk *chunk_find(const struct pool *pool, const struct vs_context *vs,
 				   const struct vs_request *request)
 {
-	struct rb_node *node = free_find(pool, vs, request->units);
+	struct vs_chunk *chunk = free_first(pool, vs, request->units);
 
-	for (unsigned i = 0; node && i < VS_PROBES; i++, node = rb_step(node, 1))
-		if (padding_in(chunk_of(node), request) + request->units <=
-		    listed_units(pool, node))
-			return chunk_of(node);
-	if (node)
-		node = free_find(pool, vs, request->units + request->padding_most);
-	return node ? chunk_of(node) : NULL;
+	for (unsigned i = 0; chunk && i < VS_PROBES; i++, chunk = free_next(pool, vs, chunk))
+		if (padding_in(chunk, request) + request->units <= listed_units(pool, chunk))
+			return chunk;
+	return chunk ? free_first(pool, vs, request->units + request->padding_most) : NULL;
 }
 
 /* Writes a chunk's header, and its size into the next one's. */
@@ -280,23 +359,22 @@ static bool subsegment_add(struct sh_heap *heap, struct vs_context *vs,
 	struct vs_chunk *chunk;
 	size_t bytes;
 
-	spinlock_acquire(&vs->lock);
+	context_lock(vs);
 	bytes = seg_round_up(heap, subsegment_bytes(vs, request));
-	spinlock_release(&vs->lock);
+	context_unlock(vs);
 	subsegment = seg_alloc(heap, bytes, SEG_VS, 0);
 	if (!subsegment)
 		return false;
 	chunk = first_chunk(subsegment);
 	subsegment->signature = heap->pool->cookie ^ (uintptr_t)subsegment;
-	subsegment->context = vs;
 	subsegment->units = (uint32_t)((bytes - sizeof(*subsegment)) / SH_UNIT_BYTES);
-	spinlock_acquire(&vs->lock);
+	context_lock(vs);
 	sh_links_append(&vs->subsegments, &subsegment->links);
 	vs->subsegment_bytes += bytes;
 	vs->subsegments_taken++;
 	chunk_write(heap->pool, subsegment, chunk, subsegment->units, 0, VS_FREE);
 	free_insert(heap->pool, vs, chunk, subsegment->units);
-	spinlock_release(&vs->lock);
+	context_unlock(vs);
 	return true;
 }
 
@@ -317,14 +395,6 @@ static unsigned row_count(struct vs_context *vs, unsigned bucket)
 	return vs->row;
 }
 
-/* The calling thread's context. */
-static struct vs_context *context_mine(struct sh_heap *heap)
-{
-	const struct sh_processor *processor = sh_current(heap->pool);
-
-	return &heap->vs[processor ? processor->number % heap->vs_count : 0];
-}
-
 /* A chunk of the context, or NULL. Under its lock. */
 static struct vs_chunk *chunk_take(struct sh_heap *heap, struct vs_context *vs,
 				   const struct vs_request *request)
@@ -337,22 +407,6 @@ static struct vs_chunk *chunk_take(struct sh_heap *heap, struct vs_context *vs,
 	return chunk_cut(heap->pool, vs, chunk, request);
 }
 
-/* What the page source cannot give, another context may have. Returns it in *vs. */
-static struct vs_chunk *alloc_elsewhere(struct sh_heap *heap, struct vs_context **vs,
-					const struct vs_request *request)
-{
-	struct vs_chunk *chunk = NULL;
-
-	for (unsigned i = 0; i < heap->vs_count && !chunk; i++) {
-		*vs = &heap->vs[i];
-		context_flush(heap, *vs);
-		spinlock_acquire(&(*vs)->lock);
-		chunk = chunk_take(heap, *vs, request);
-		spinlock_release(&(*vs)->lock);
-	}
-	return chunk;
-}
-
 /* Notes a request of an LFH bucket for its activation. Under the lock. */
 static void bucket_note(struct sh_heap *heap, struct vs_context *vs, unsigned bucket)
 {
@@ -362,28 +416,21 @@ static void bucket_note(struct sh_heap *heap, struct vs_context *vs, unsigned bu
 		row_count(vs, bucket);
 }
 
-/* The chunk, and in *from its context; NULL when the page source refuses. */
-static struct vs_chunk *vs_alloc(struct sh_heap *heap, struct vs_context **from,
+/* NULL when the page source refuses. */
+static struct vs_chunk *vs_alloc(struct sh_heap *heap, struct vs_context *vs,
 				 const struct vs_request *request, unsigned bucket)
 {
-	struct vs_context *vs = *from = context_mine(heap);
 	struct vs_chunk *chunk;
 
-	spinlock_acquire(&vs->lock);
+	context_lock(vs);
 	while (!(chunk = chunk_take(heap, vs, request))) {
-		spinlock_release(&vs->lock);
-		if (!context_flush(heap, vs) && !subsegment_add(heap, vs, request)) {
-			chunk = alloc_elsewhere(heap, from, request);
-			if (!chunk)
-				return NULL;
-			vs = *from;
-			spinlock_acquire(&vs->lock);
-			break;
-		}
-		spinlock_acquire(&vs->lock);
+		context_unlock(vs);
+		if (!context_flush(heap, vs) && !subsegment_add(heap, vs, request))
+			return NULL;
+		context_lock(vs);
 	}
 	bucket_note(heap, vs, bucket);
-	spinlock_release(&vs->lock);
+	context_unlock(vs);
 	return chunk;
 }
 
@@ -392,9 +439,14 @@ void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint
 	struct vs_request request = request_small(bytes);
 	unsigned bucket = kind == SH_VS ? sh_bucket(bytes) : SH_BUCKETS;
 	uint32_t word = sh_word((unsigned)kind + heap->type, SH_NOBODY, request.units);
-	struct vs_context *vs;
-	struct vs_chunk *chunk = vs_alloc(heap, &vs, &request, bucket);
+	struct vs_context *vs = context_for(heap, bytes, kind);
+	struct vs_chunk *chunk = vs_alloc(heap, vs, &request, bucket);
 
+	/* What the page source cannot give the heap's may have. */
+	if (!chunk && vs->owner) {
+		vs = &heap->vs[0];
+		chunk = vs_alloc(heap, vs, &request, bucket);
+	}
 	if (!chunk)
 		return NULL;
 	sh_header_write(&chunk->header, (uintptr_t)vs ^ heap->pool->cookie, word);
@@ -405,8 +457,7 @@ void *vs_alloc_small(struct sh_heap *heap, size_t bytes, enum sh_kind kind, uint
 void *vs_alloc_big(struct sh_heap *heap, size_t bytes, uint32_t tag)
 {
 	struct vs_request request = request_big(bytes);
-	struct vs_context *vs;
-	struct vs_chunk *chunk = vs_alloc(heap, &vs, &request, SH_BUCKETS);
+	struct vs_chunk *chunk = vs_alloc(heap, &heap->vs[0], &request, SH_BUCKETS);
 
 	if (!chunk)
 		return NULL;
@@ -491,6 +542,15 @@ static bool chunk_free(struct sh_heap *heap, struct vs_context *vs, struct vs_ch
 	return true;
 }
 
+/* A block of an LFH bucket that is not held any more. Under the lock. */
+static void use_end(struct sh_heap *heap, struct vs_context *vs, const struct sh_header *header)
+{
+	unsigned bucket = sh_bucket((size_t)sh_index(header) * SH_UNIT_BYTES - VS_SMALL_BYTES);
+
+	if (bucket < heap->pool->lfh_buckets)
+		lfh_note_free(&vs->use[bucket]);
+}
+
 static void corruption_stop(struct pool *pool, const struct vs_corruption *corruption)
 {
 	sh_stop(pool, 0x19, corruption->reason, corruption->where, corruption->found,
@@ -521,7 +581,7 @@ static bool delayed_free(struct sh_heap *heap, struct vs_context *vs)
 		header = next;
 	}
 	vs->flushes++;
-	spinlock_release(&vs->lock);
+	context_unlock(vs);
 	if (!is_sound)
 		corruption_stop(heap->pool, &corruption);
 	while (empties) {
@@ -533,21 +593,41 @@ static bool delayed_free(struct sh_heap *heap, struct vs_context *vs)
 	return is_sound;
 }
 
+/* Takes in what others freed of a processor's context. */
+static void remote_take(struct sh_heap *heap, struct vs_context *vs)
+{
+	struct sh_header *header;
+
+	if (!atomic_load_explicit(&vs->remote, memory_order_relaxed))
+		return;
+	header = atomic_exchange_explicit(&vs->remote, NULL, memory_order_acquire);
+	while (header) {
+		struct sh_header *next = *sh_link(header);
+
+		*sh_link(header) = vs->delayed;
+		vs->delayed = header;
+		vs->delayed_count++;
+		use_end(heap, vs, header);
+		header = next;
+	}
+}
+
 static bool context_flush(struct sh_heap *heap, struct vs_context *vs)
 {
-	spinlock_acquire(&vs->lock);
+	context_lock(vs);
+	remote_take(heap, vs);
 	if (vs->delayed)
 		return delayed_free(heap, vs);
-	spinlock_release(&vs->lock);
+	context_unlock(vs);
 	return false;
 }
 
-bool vs_flush(struct sh_heap *heap)
+bool vs_flush(struct sh_heap *heap, const struct sh_processor *processor)
 {
-	bool any = false;
+	bool any = context_flush(heap, &heap->vs[0]);
 
-	for (unsigned i = 0; i < heap->vs_count; i++)
-		any |= context_flush(heap, &heap->vs[i]);
+	if (processor && heap->vs_count > 1)
+		any |= context_flush(heap, &heap->vs[1 + processor->number]);
 	return any;
 }
 
@@ -558,41 +638,41 @@ static void chunk_free_now(struct sh_heap *heap, struct vs_context *vs, struct v
 	struct vs_subsegment *empty;
 	bool is_sound = chunk_free(heap, vs, chunk, &empty, &corruption);
 
-	spinlock_release(&vs->lock);
+	context_unlock(vs);
 	if (!is_sound)
 		corruption_stop(heap->pool, &corruption);
 	else if (empty)
 		seg_free(heap, empty);
 }
 
-/* By the segment's descriptors: a chunk's header may only be looked at under the lock that is looked for. */
-static struct vs_context *context_of(struct sh_heap *heap, const void *address)
+/* For another processor's context to take in. */
+static void remote_put(struct vs_context *vs, struct sh_header *header)
 {
-	const struct seg_context *context;
-	const struct seg_segment *segment = seg_find(heap, address, &context);
-	size_t unit = (size_t)((const char *)address - (const char *)segment) >> context->unit_shift;
-	const struct vs_subsegment *subsegment;
+	struct sh_header *head = atomic_load_explicit(&vs->remote, memory_order_relaxed);
 
-	unit -= segment->descriptors[unit].back;
-	subsegment = (const void *)seg_unit_address(context, segment, (unsigned)unit);
-	return subsegment->context;
+	do
+		*sh_link(header) = head;
+	while (!atomic_compare_exchange_weak_explicit(&vs->remote, &head, header,
+						      memory_order_release, memory_order_relaxed));
 }
 
 void vs_free_small(struct sh_heap *heap, struct sh_header *header)
 {
 	const struct sh_options *options = &heap->pool->options;
 	size_t chunk_bytes = (size_t)sh_index(header) * SH_UNIT_BYTES;
-	unsigned bucket = sh_bucket(chunk_bytes - VS_SMALL_BYTES);
-	struct vs_context *vs;
+	struct vs_context *vs = &heap->vs[0];
 
-	/* What no list ever kept still leads to its context. */
+	/* What no list can have kept still leads to its context. */
 	if (chunk_bytes - VS_SMALL_BYTES <= SH_LOOKASIDE_MIN)
 		vs = (struct vs_context *)sh_target(header, header->word, heap->pool->cookie);
-	else
-		vs = context_of(heap, header);
-	spinlock_acquire(&vs->lock);
-	if (sh_kind(header) == SH_VS && bucket < heap->pool->lfh_buckets)
-		lfh_note_free(&vs->use[bucket]);
+	if (vs->owner && vs->owner != sh_current(heap->pool)) {
+		sh_set_kind(header, SH_DELAYED);
+		remote_put(vs, header);
+		return;
+	}
+	context_lock(vs);
+	if (sh_kind(header) == SH_VS)
+		use_end(heap, vs, header);
 	if (!options->vs_delay || chunk_bytes >= options->vs_delay_max) {
 		sh_set_kind(header, SH_FREE);
 		chunk_free_now(heap, vs, vs_chunk_of(header));
@@ -601,21 +681,24 @@ void vs_free_small(struct sh_heap *heap, struct sh_header *header)
 	sh_set_kind(header, SH_DELAYED);
 	*sh_link(header) = vs->delayed;
 	vs->delayed = header;
-	if (++vs->delayed_count >= options->vs_delay)
-		delayed_free(heap, vs);
-	else
-		spinlock_release(&vs->lock);
+	if (++vs->delayed_count < options->vs_delay) {
+		context_unlock(vs);
+		return;
+	}
+	remote_take(heap, vs);
+	delayed_free(heap, vs);
 }
 
 void vs_free_big(struct sh_heap *heap, void *block)
 {
-	struct vs_context *vs = context_of(heap, block);
-
-	spinlock_acquire(&vs->lock);
-	chunk_free_now(heap, vs, vs_big_chunk_of(block));
+	context_lock(&heap->vs[0]);
+	chunk_free_now(heap, &heap->vs[0], vs_big_chunk_of(block));
 }
 
-void vs_init(struct vs_context *vs)
+void vs_init(struct vs_context *vs, struct sh_processor *owner)
 {
+	vs->owner = owner;
+	for (unsigned units = 0; units < VS_BINS; units++)
+		sh_links_init(&vs->bins[units]);
 	sh_links_init(&vs->subsegments);
 }
