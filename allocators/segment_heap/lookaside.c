@@ -106,15 +106,17 @@ static unsigned depth_wanted(const struct sh_options *options, struct sh_lookasi
 {
 	uint32_t allocates = list->seen_used - list->front->used;
 	uint64_t misses = list->misses - list->seen_misses;
+	uint64_t refused = list->frees_refused - list->seen_refused;
 	uint64_t depth = list->depth;
 
 	list->reported += allocates;
 	list->seen_used = list->front->used;
 	list->seen_misses = list->misses;
+	list->seen_refused = list->frees_refused;
 	if (allocates < IDLE_ALLOCATIONS)
 		depth /= 2;
 	else if (misses * 256 >= allocates)
-		depth += misses;
+		depth += misses < refused ? misses : refused;
 	if (depth < SH_DEPTH_MIN)
 		depth = SH_DEPTH_MIN;
 	return depth < options->lookaside_depth ? (unsigned)depth : options->lookaside_depth;

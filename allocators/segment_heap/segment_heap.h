@@ -457,7 +457,7 @@ struct sh_lookaside {
 	uint32_t depth;
 	uint32_t seen_used; /* the front's count and ... */
 	uint64_t reported;  /* ... allocations, at the last rebalance, ... */
-	uint64_t seen_misses;
+	uint64_t seen_misses, seen_refused;
 	uint64_t misses, frees_refused;
 };
 
