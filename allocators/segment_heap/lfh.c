@@ -77,28 +77,39 @@ void lfh_note_free(struct vs_use *use)
 	atomic_store_explicit(&use->live, live - 1, memory_order_relaxed);
 }
 
-/* Whether the bucket is active, which the request that asks may bring about. */
-static bool bucket_is_active(struct sh_heap *heap, struct sh_processor *processor, unsigned bucket)
+static bool is_due(const struct sh_options *options, int64_t live, int64_t requests)
 {
-	const struct sh_options *options = &heap->pool->options;
-	struct lfh_bucket *state = &heap->buckets[bucket];
-	unsigned mine = heap->vs_count > 1 ? 1 + processor->number : 0;
-	uint32_t asked = 1 + atomic_load_explicit(&heap->vs[mine].use[bucket].requests,
-						  memory_order_relaxed);
-	int64_t live = 1, requests = 1;
+	return live + 1 >= (int64_t)options->lfh_live || requests + 1 >= (int64_t)options->lfh_total;
+}
 
-	if (atomic_load_explicit(&state->is_active, memory_order_relaxed))
-		return true;
-	/* One's own counts are looked at each time, others' now and then: their lines are elsewhere. */
+/* The same of what all have served together. */
+static bool is_due_together(const struct sh_heap *heap, unsigned bucket)
+{
+	int64_t live = 0, requests = 0;
+
 	for (unsigned i = 0; i < heap->vs_count; i++) {
 		const struct vs_use *use = &heap->vs[i].use[bucket];
 
-		if (i != mine && asked % LFH_COUNT_STEP)
-			continue;
 		live += atomic_load_explicit(&use->live, memory_order_relaxed);
 		requests += atomic_load_explicit(&use->requests, memory_order_relaxed);
 	}
-	if (live < (int64_t)options->lfh_live && requests < (int64_t)options->lfh_total)
+	return is_due(&heap->pool->options, live, requests);
+}
+
+/* Whether the bucket is active, which the request that asks may bring about. */
+static bool bucket_is_active(struct sh_heap *heap, const struct sh_processor *processor,
+			     unsigned bucket)
+{
+	struct lfh_bucket *state = &heap->buckets[bucket];
+	const struct vs_use *use = &heap->vs[heap->vs_count > 1 ? 1 + processor->number : 0].use[bucket];
+	uint32_t requests = atomic_load_explicit(&use->requests, memory_order_relaxed);
+	int32_t live = atomic_load_explicit(&use->live, memory_order_relaxed);
+
+	if (atomic_load_explicit(&state->is_active, memory_order_relaxed))
+		return true;
+	/* What others have served is looked at now and then: it is in their caches. */
+	if (!is_due(&heap->pool->options, live, requests) &&
+	    (requests % LFH_COUNT_STEP || !is_due_together(heap, bucket)))
 		return false;
 	bucket_activate(heap, state);
 	return true;
@@ -220,13 +231,13 @@ static void subsegment_release(struct pool *pool, struct lfh_subsegment *subsegm
 }
 
 /*
- * A free block came to a subsegment that is not the active one: it may be of use again, or of none.
+ * A subsegment that is not the active one, or is no longer, has free blocks: it may be of use again, or of none.
  */
 static void settle(struct pool *pool, struct lfh_subsegment *subsegment, unsigned busy)
 {
 	struct lfh_slot *slot = subsegment->slot;
 
-	if (subsegment->state == LFH_FULL)
+	if (subsegment->state != LFH_PARTIAL)
 		sh_links_append(&slot->partial, links_of(subsegment));
 	state_set(subsegment, busy ? LFH_PARTIAL : LFH_EMPTY, busy);
 	if (busy)
@@ -433,21 +444,19 @@ static void unclaim(struct lfh_slot *slot)
 }
 
 /* The active one goes back among the others. */
-static void deactivate(struct lfh_slot *slot)
+static void deactivate(struct pool *pool, struct lfh_slot *slot)
 {
 	struct lfh_subsegment *active = slot->active;
 	unsigned busy;
 
 	if (!active)
 		return;
-	busy = busy_count(active);
 	slot->active = NULL;
-	if (busy == active->block_count) {
+	busy = busy_count(active);
+	if (busy < active->block_count)
+		settle(pool, active, busy);
+	else
 		state_set(active, LFH_FULL, busy);
-		return;
-	}
-	state_set(active, LFH_PARTIAL, busy);
-	sh_links_append(&slot->partial, links_of(active));
 }
 
 /* Makes the oldest with free blocks the active one, or a new one; false when there is no memory. */
@@ -455,7 +464,7 @@ static bool activate_next(struct pool *pool, struct lfh_slot *slot)
 {
 	struct lfh_subsegment *next;
 
-	deactivate(slot);
+	deactivate(pool, slot);
 	if (slot->partial.next == &slot->partial) {
 		next = subsegment_create(pool, slot);
 		if (!next)

@@ -341,9 +341,9 @@ struct vs_context {
 
 /*
  * Where a block goes back to, and what its header leads to: a lookaside list, or a subsegment of the LFH. One
- * layout for both, for a free that does not ask which it is.
+ * layout for both, for a free that does not ask which it is, and so may alias either.
  */
-struct sh_place {
+struct __attribute__((may_alias)) sh_place {
 	uint64_t key;  /* its address xored with the cookie */
 	uint32_t room; /* a free that finds it equal to `used` is the slow side's, any other counts it down */
 	uint32_t used; /* list: counted down by allocations; subsegment: 0 */

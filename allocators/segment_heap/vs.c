@@ -50,7 +50,7 @@ static uint64_t encode_key(const struct pool *pool, const struct vs_chunk *chunk
 	return pool->cookie ^ (uintptr_t)chunk;
 }
 
-static void vs_encode(const struct pool *pool, struct vs_chunk *chunk, struct vs_sizes sizes)
+static inline void encode(const struct pool *pool, struct vs_chunk *chunk, struct vs_sizes sizes)
 {
 	uint64_t fields = sizes.units | (uint64_t)sizes.previous << 16 |
 			  (uint64_t)sizes.state << 32 | (uint64_t)sizes.page << 40;
@@ -58,7 +58,7 @@ static void vs_encode(const struct pool *pool, struct vs_chunk *chunk, struct vs
 	chunk->encoded = (fields | checksum_of(fields) << 48) ^ encode_key(pool, chunk);
 }
 
-bool vs_decode(const struct pool *pool, const struct vs_chunk *chunk, struct vs_sizes *sizes)
+static inline bool decode(const struct pool *pool, const struct vs_chunk *chunk, struct vs_sizes *sizes)
 {
 	uint64_t word = chunk->encoded ^ encode_key(pool, chunk);
 	uint64_t fields = word & 0xFFFFFFFFFFFFu;
@@ -69,6 +69,11 @@ bool vs_decode(const struct pool *pool, const struct vs_chunk *chunk, struct vs_
 	sizes->page = fields >> 40 & 0xFF;
 	return word >> 48 == checksum_of(fields) && sizes->units &&
 	       sizes->state - VS_FREE <= VS_BIG - VS_FREE;
+}
+
+bool vs_decode(const struct pool *pool, const struct vs_chunk *chunk, struct vs_sizes *sizes)
+{
+	return decode(pool, chunk, sizes);
 }
 
 static struct vs_chunk *chunk_at(const struct vs_chunk *chunk, long units)
@@ -293,16 +298,16 @@ static void chunk_write(const struct pool *pool, const struct vs_subsegment *sub
 	struct vs_chunk *next = chunk_at(chunk, units);
 	struct vs_sizes sizes;
 
-	vs_encode(pool, chunk,
+	encode(pool, chunk,
 		  (struct vs_sizes){ .units = units,
 				     .previous = previous,
 				     .state = state,
 				     .page = page_of(subsegment, chunk) });
 	if (next == end_chunk(subsegment))
 		return;
-	vs_decode(pool, next, &sizes);
+	decode(pool, next, &sizes);
 	sizes.previous = units;
-	vs_encode(pool, next, sizes);
+	encode(pool, next, sizes);
 }
 
 /* Cuts the request out of a free chunk in the tree: padding, chunk, rest. */
@@ -313,7 +318,7 @@ static struct vs_chunk *chunk_cut(const struct pool *pool, struct vs_context *vs
 	struct vs_sizes sizes;
 	unsigned padding = padding_in(chunk, request), rest;
 
-	vs_decode(pool, chunk, &sizes);
+	decode(pool, chunk, &sizes);
 	subsegment = subsegment_of(chunk, sizes.page);
 	rest = sizes.units - padding - request->units;
 	free_remove(vs, chunk, sizes.units);
@@ -488,7 +493,7 @@ static bool chunk_free(struct sh_heap *heap, struct vs_context *vs, struct vs_ch
 	unsigned units;
 
 	*empty = NULL;
-	if (!vs_decode(pool, chunk, &sizes) || sizes.state == VS_FREE) {
+	if (!decode(pool, chunk, &sizes) || sizes.state == VS_FREE) {
 		*corruption = (struct vs_corruption){ chunk, 3, chunk->encoded, 0,
 						      "a chunk's header was overwritten: an "
 						      "overrun of the block in front" };
@@ -498,7 +503,7 @@ static bool chunk_free(struct sh_heap *heap, struct vs_context *vs, struct vs_ch
 	units = sizes.units;
 	next = chunk_at(chunk, units);
 	if (next != end_chunk(subsegment)) {
-		if (!vs_decode(pool, next, &other) || other.previous != units) {
+		if (!decode(pool, next, &other) || other.previous != units) {
 			*corruption = (struct vs_corruption){ next, 5, other.previous, units,
 							      "the next chunk's header disagrees "
 							      "about the size: an overrun" };
@@ -513,7 +518,7 @@ static bool chunk_free(struct sh_heap *heap, struct vs_context *vs, struct vs_ch
 	if (sizes.previous) {
 		struct vs_chunk *before = chunk_at(chunk, -(long)sizes.previous);
 
-		if (!vs_decode(pool, before, &other) || other.units != sizes.previous) {
+		if (!decode(pool, before, &other) || other.units != sizes.previous) {
 			*corruption = (struct vs_corruption){ before, 5, other.units,
 							      sizes.previous,
 							      "the header of the chunk in front "
