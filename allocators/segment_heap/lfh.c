@@ -250,8 +250,7 @@ static void settle(struct pool *pool, struct lfh_subsegment *subsegment, unsigne
 	subsegment_release(pool, subsegment);
 }
 
-/* Sets a block's bit. By the owner, or under a shared slot's lock. */
-static void block_return(struct pool *pool, struct lfh_subsegment *subsegment, unsigned index)
+void lfh_return(struct pool *pool, struct lfh_subsegment *subsegment, unsigned index)
 {
 	unsigned busy = busy_count(subsegment) - 1;
 
@@ -267,122 +266,7 @@ void lfh_free_slow(struct pool *pool, struct sh_header *header)
 	struct lfh_subsegment *subsegment = lfh_subsegment_of(header, pool->cookie);
 
 	sh_set_kind(header, SH_RETURNED);
-	block_return(pool, subsegment, sh_index(header));
-}
-
-/* ---- blocks freed by another than the owner ---- */
-
-/* A block's name on its way: its subsegment, and its index in the upper 16 bits. */
-#define NAME_INDEX_SHIFT 48
-#define NAME_TARGET      (((uint64_t)1 << NAME_INDEX_SHIFT) - SH_LINE)
-
-/*
- * In the place of a block's bytes: the names of a batch, its own the first, so that the owner sets their bits without
- * a look at the other blocks, which are in another processor's cache.
- */
-struct lfh_carrier {
-	struct lfh_carrier *next;
-	uint64_t names[]; /* the first one's low bits: how many more */
-};
-#define CARRIER_MORE (SH_LINE - 1)
-#define CARRIER_NAMES ((SH_ROOMY_BYTES - sizeof(struct lfh_carrier)) / sizeof(uint64_t))
-
-static void outbox_post(struct pool *pool, struct sh_outbox *outbox)
-{
-	struct lfh_carrier *_Atomic *inbox = &pool->processors[outbox->owner].inbox;
-	struct lfh_carrier *head = atomic_load_explicit(inbox, memory_order_relaxed);
-
-	do
-		outbox->last->next = head;
-	while (!atomic_compare_exchange_weak_explicit(inbox, &head, outbox->first,
-						      memory_order_release, memory_order_relaxed));
-	outbox->first = NULL;
-	outbox->blocks = outbox->room = 0;
-}
-
-void lfh_post(struct sh_processor *processor)
-{
-	for (unsigned i = 0; i < SH_OUTBOXES; i++)
-		if (processor->outboxes[i].first)
-			outbox_post(processor->pool, &processor->outboxes[i]);
-}
-
-static void outbox_put(struct sh_outbox *outbox, struct sh_header *header, uint64_t name)
-{
-	struct lfh_carrier *carrier = outbox->first;
-
-	if (outbox->room) {
-		carrier->names[0]++;
-		carrier->names[carrier->names[0] & CARRIER_MORE] = name;
-		outbox->room--;
-	} else {
-		carrier = (struct lfh_carrier *)(header + 1);
-		if (!outbox->first)
-			outbox->last = carrier;
-		carrier->next = outbox->first;
-		carrier->names[0] = name;
-		outbox->first = carrier;
-		outbox->room = header->word & SH_ROOMY_BIT ? CARRIER_NAMES - 1 : 0;
-	}
-	outbox->blocks++;
-}
-
-/* A shared slot's block. */
-static void free_shared(struct pool *pool, struct lfh_subsegment *subsegment,
-			struct sh_header *header)
-{
-	struct lfh_slot *slot = subsegment->slot;
-
-	spinlock_acquire(&slot->lock);
-	sh_set_kind(header, SH_RETURNED);
-	block_return(pool, subsegment, sh_index(header));
-	spinlock_release(&slot->lock);
-}
-
-void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct sh_header *header)
-{
-	struct lfh_subsegment *subsegment = lfh_subsegment_of(header, pool->cookie);
-	unsigned owner = sh_owner(header);
-	struct sh_outbox alone = { .owner = owner }, *outbox = &alone;
-
-	if (owner == SH_NOBODY) {
-		free_shared(pool, subsegment, header);
-		return;
-	}
-	if (processor) {
-		processor->remote_frees++;
-		outbox = &processor->outboxes[owner % SH_OUTBOXES];
-		if (outbox->owner != owner && outbox->first)
-			outbox_post(pool, outbox);
-		outbox->owner = owner;
-	}
-	sh_set_kind(header, SH_REMOTE);
-	outbox_put(outbox, header,
-		   (uintptr_t)subsegment | (uint64_t)sh_index(header) << NAME_INDEX_SHIFT);
-	if (!processor || outbox->blocks >= SH_BATCH)
-		outbox_post(pool, outbox);
-}
-
-/* Takes in what others freed of a processor's blocks. By the processor, or when all is quiet. */
-static void inbox_drain(struct pool *pool, struct sh_processor *processor)
-{
-	struct lfh_carrier *carrier;
-
-	if (!atomic_load_explicit(&processor->inbox, memory_order_relaxed))
-		return;
-	carrier = atomic_exchange_explicit(&processor->inbox, NULL, memory_order_acquire);
-	while (carrier) {
-		/* A subsegment that becomes empty may go, and the carrier with it. */
-		struct lfh_carrier *next = carrier->next;
-		uint64_t names[CARRIER_NAMES];
-		unsigned more = carrier->names[0] & CARRIER_MORE;
-
-		memcpy(names, carrier->names, (more + 1) * sizeof(*names));
-		for (unsigned i = 0; i <= more; i++)
-			block_return(pool, (struct lfh_subsegment *)(names[i] & NAME_TARGET),
-				     (unsigned)(names[i] >> NAME_INDEX_SHIFT));
-		carrier = next;
-	}
+	lfh_return(pool, subsegment, sh_index(header));
 }
 
 /* ---- what a slot claims ---- */
@@ -497,7 +381,7 @@ static bool slot_refill(struct pool *pool, struct lfh_slot *slot, struct sh_proc
 	slot->reported += slot->seen_used - slot->front->used;
 	slot->seen_used = slot->front->used;
 	if (!count && slot->owner) {
-		inbox_drain(pool, slot->owner);
+		lfh_collect(pool, slot->owner);
 		count = active_free(slot);
 	}
 	if (!count || (count < LFH_CLAIM_ENOUGH && slot->partial.next != &slot->partial))
@@ -580,7 +464,7 @@ void lfh_trim(struct pool *pool)
 	for (unsigned i = 0; i < pool->processor_count; i++)
 		lfh_post(&pool->processors[i]);
 	for (unsigned i = 0; i < pool->processor_count; i++)
-		inbox_drain(pool, &pool->processors[i]);
+		lfh_collect(pool, &pool->processors[i]);
 	for (unsigned type = 0; type < POOL_TYPES; type++)
 		for (unsigned bucket = 1; bucket < pool->lfh_buckets; bucket++) {
 			if (pool->heaps[type].shared_slots)

@@ -5,7 +5,10 @@
  *     route.c         alloc and free: who serves what, the fast paths
  *     lookaside.c     dynamic lookaside lists in front of the variable-size layer
  *     lfh.c           low-fragmentation heap: buckets, slots, subsegments with bitmaps
+ *     lfh_remote.c    its blocks freed by another processor than the owner
  *     vs.c            variable-size layer: chunks in subsegments, best fit, delayed frees
+ *     vs_chunks.h     its chunks: encoded headers, free lists
+ *     header.h        the pool header
  *     segment.c       back end: page ranges in segments
  *     large.c         blocks beyond a segment's reach
  *     inspect.c       walk and counters
@@ -24,8 +27,8 @@
 #include "allocators/pool.h"
 #include "allocators/rb_tree.h"
 #include "allocators/spinlock.h"
+#include "header.h"
 
-#define SH_LINE        64
 #define SH_UNIT_BYTES  16u
 #define SH_PAGE_UNITS  (POOL_OS_PAGE / SH_UNIT_BYTES)
 /* The largest chunk of a block that shares a page with its pool header. */
@@ -59,130 +62,6 @@ static inline void sh_links_remove(struct sh_links *links)
 
 #define SH_CONTAINER(pointer, type, member) \
 	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
-
-/* ---- the pool header ---- */
-
-/* States of a block; each plus its pool type (0 or 1). Zero, and anything else, is no block. */
-enum sh_kind {
-	SH_FREE = 0,
-	SH_INTERNAL = 0x80, /* a chunk that the heap itself uses */
-	SH_LFH = 0xA0,      /* live, in a subsegment of the low-fragmentation heap */
-	SH_VS = 0xB0,       /* live, a chunk of the variable-size layer */
-	SH_RETURNED = 0xC0, /* was SH_LFH */
-	SH_CACHED = 0xD0,   /* a chunk kept by a lookaside list */
-	SH_DELAYED = 0xE0,  /* a chunk in the list of delayed frees */
-	SH_REMOTE = 0xF0    /* an LFH block on its way back to its slot */
-};
-
-/*
- * In front of every block of less than a page, in the same OS page; so no such block is
- * page-aligned, and the others are known by their alignment. It belongs to whoever holds the block.
- *
- *     word: tag 32 | kind + pool type 8 | owner 12 | index 12
- *     index: LFH: the block's; VS: the chunk's units
- *     owner: the processor whose slot or list the block is of; SH_NOBODY: a shared one's, or none's
- *
- * Where Windows encodes a quota's owner the target is encoded: the place where an owner's block goes when it is freed, a
- * subsegment or a list, xored with a secret and the header's own address. Its upper bits, which are zero in an address,
- * are xored with the index: neither can change alone. Both stay as they are while a list keeps the block or a slot has
- * claimed it.
- */
-struct sh_header {
-	uint64_t word;
-	uint64_t target; /* if it has an owner, or is an LFH block */
-};
-#define SH_HEADER_BYTES 16u
-#define SH_OWNER_SHIFT  12
-#define SH_CHECK_SHIFT  52 /* of the index in the target */
-#define SH_KIND_SHIFT   24
-#define SH_TAG_SHIFT    32
-#define SH_NOBODY       0xFFFu
-/* In the kind of an LFH block that has room for the names of a batch of others. */
-#define SH_ROOMY        2u
-#define SH_ROOMY_BYTES  128u
-#define SH_ROOMY_BIT    ((uint64_t)SH_ROOMY << SH_KIND_SHIFT)
-#define SH_KIND_MASK    ((uint64_t)0xFF << SH_KIND_SHIFT)
-/* What tells a chunk that a list may keep from an LFH block, both live. */
-#define SH_VS_BIT       ((uint64_t)(SH_LFH ^ SH_VS) << SH_KIND_SHIFT)
-/* What the header of a live LFH block or chunk of a certain owner and tag has in common with all of these. */
-#define SH_LIVE_MASK \
-	(~SH_VS_BIT & ~SH_ROOMY_BIT & ~((uint64_t)1 << SH_KIND_SHIFT) & ~(uint64_t)0xFFF)
-/* SH_LFH becomes SH_RETURNED, SH_VS SH_CACHED. */
-#define SH_FREED_BITS ((uint64_t)(SH_LFH ^ SH_RETURNED) << SH_KIND_SHIFT)
-_Static_assert((SH_LFH ^ SH_RETURNED) == (SH_VS ^ SH_CACHED), "the same bits");
-_Static_assert(sizeof(struct sh_header) == SH_HEADER_BYTES, "one unit");
-
-static inline struct sh_header *sh_header_of(const void *block)
-{
-	return (struct sh_header *)((uintptr_t)block - SH_HEADER_BYTES);
-}
-
-static inline bool sh_page_aligned(const void *address)
-{
-	return ((uintptr_t)address & (POOL_OS_PAGE - 1)) == 0;
-}
-
-static inline unsigned sh_index(const struct sh_header *header)
-{
-	return header->word & 0xFFF;
-}
-
-static inline unsigned sh_owner(const struct sh_header *header)
-{
-	return header->word >> SH_OWNER_SHIFT & 0xFFF;
-}
-
-/* Without the pool type and SH_ROOMY. */
-static inline unsigned sh_kind(const struct sh_header *header)
-{
-	return header->word >> SH_KIND_SHIFT & 0xFC;
-}
-
-static inline unsigned sh_type(const struct sh_header *header)
-{
-	return header->word >> SH_KIND_SHIFT & 1;
-}
-
-static inline uint32_t sh_tag(const struct sh_header *header)
-{
-	return (uint32_t)(header->word >> SH_TAG_SHIFT);
-}
-
-static inline uint32_t sh_word(unsigned kind_and_type, unsigned owner, unsigned index)
-{
-	return (uint32_t)kind_and_type << SH_KIND_SHIFT | owner << SH_OWNER_SHIFT | index;
-}
-
-/* The rest stays. */
-static inline void sh_set_kind(struct sh_header *header, enum sh_kind kind)
-{
-	header->word = (header->word & ~((uint64_t)0xFC << SH_KIND_SHIFT)) |
-		       (uint64_t)kind << SH_KIND_SHIFT;
-}
-
-/* Where a live block goes; above 2^48 if index or target were overwritten, as good as always. */
-static inline uintptr_t sh_target(const struct sh_header *header, uint64_t word, uint64_t cookie)
-{
-	return header->target ^ cookie ^ (uintptr_t)header ^ word << SH_CHECK_SHIFT;
-}
-
-/* All but the tag. `key` is the target's, xored with the cookie. */
-static inline void sh_header_write(struct sh_header *header, uint64_t key, uint32_t word)
-{
-	header->word = word;
-	header->target = key ^ (uintptr_t)header ^ (uint64_t)word << SH_CHECK_SHIFT;
-}
-
-static inline void sh_set_tag(struct sh_header *header, uint32_t tag)
-{
-	header->word = (uint32_t)header->word | (uint64_t)tag << SH_TAG_SHIFT;
-}
-
-/* The next header of a list, in the block's first bytes. */
-static inline struct sh_header **sh_link(struct sh_header *header)
-{
-	return (struct sh_header **)(void *)(header + 1);
-}
 
 /* ---- buckets: shared by LFH and lookaside lists ---- */
 
@@ -666,6 +545,10 @@ void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum poo
 void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct sh_header *header);
 /* Hands over what a processor has collected of other processors' blocks. */
 void lfh_post(struct sh_processor *processor);
+/* Takes in what others freed of a processor's blocks. By the processor, or when all is quiet. */
+void lfh_collect(struct pool *pool, struct sh_processor *processor);
+/* Sets a block's bit. By the owner, or under a shared slot's lock. */
+void lfh_return(struct pool *pool, struct lfh_subsegment *subsegment, unsigned index);
 /* A block of the calling processor's own, which its subsegment's state does not outlast. */
 void lfh_free_slow(struct pool *pool, struct sh_header *header);
 /* Blocks that a slot served. */
@@ -773,14 +656,11 @@ static inline uint64_t front_list_mask(uint64_t word)
 	return (uint64_t)((int64_t)(word << (63 - 4 - SH_KIND_SHIFT)) >> 63);
 }
 
-/* Takes front->next, which is `header`. The one after it is fetched, for its link and the write of its header. */
+/* Takes front->next, which is `header`. */
 static inline void *front_take(struct sh_front *front, struct sh_header *header, uint32_t tag)
 {
-	struct sh_header *next = *sh_link(header);
-
 	front->used--;
-	front->next = next;
-	__builtin_prefetch(next, 1);
+	front->next = *sh_link(header);
 	header->word = ((uint32_t)header->word ^ SH_FREED_BITS) | (uint64_t)tag << SH_TAG_SHIFT;
 	return header + 1;
 }
