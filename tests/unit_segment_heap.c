@@ -322,6 +322,37 @@ static void lfh_remote_frees_come_back_to_their_slot(void **state)
 	rig_down(&rig);
 }
 
+/* Handed over in batches, large blocks carrying the names of small ones; what is not yet is by trim. */
+static void lfh_remote_frees_are_handed_over_in_batches(void **state)
+{
+	static const size_t sizes[] = { 16, 500, 48, 100, 200 };
+	struct rig rig;
+	void *blocks[200];
+	const struct sh_processor *owner;
+
+	(void)state;
+	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
+	owner = &rig.pool->processors[0];
+	for (size_t i = 0; i < 200; i++)
+		blocks[i] = take(&rig, sizes[i % 5]);
+	rig_become(&rig, 1);
+	give_many(&rig, blocks, SH_BATCH - 1);
+	assert_null(owner->inbox);
+	rig_check(&rig);
+	rig_walk(&rig);
+	give(&rig, blocks[SH_BATCH - 1]);
+	assert_non_null(owner->inbox);
+	give_many(&rig, blocks + SH_BATCH, 100 - SH_BATCH);
+	/* This one's and another's to the same owner, by who leaves its processor, and by trim. */
+	rig_become(&rig, 2);
+	give_many(&rig, blocks + 100, 100);
+	assert_int_equal(counter(&rig, "lfh_remote_frees"), 200);
+	segment_heap_backend.trim(rig.pool);
+	assert_null(owner->inbox);
+	assert_int_equal(rig_walk(&rig).used_blocks, 0);
+	rig_down(&rig);
+}
+
 static uintptr_t subsegment_of(const struct pool *pool, const void *block)
 {
 	return (uintptr_t)lfh_subsegment_of(sh_header_of(block), pool->cookie);
@@ -342,7 +373,8 @@ static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **stat
 		mine = take(&rig, 100);
 		rig_become(&rig, 1);
 		others = take(&rig, 100);
-		assert_int_equal(subsegment_of(rig.pool, mine) == subsegment_of(rig.pool, others), shared);
+		assert_int_equal(subsegment_of(rig.pool, mine) == subsegment_of(rig.pool, others),
+				 shared);
 		give(&rig, mine);
 		if (shared) {
 			/* As when the slot's lock had to be waited for. */
@@ -352,7 +384,8 @@ static void lfh_slots_are_a_processors_own_or_shared_until_contended(void **stat
 			assert_true(bucket->is_spread);
 			mine = take(&rig, 100);
 			rig_become(&rig, 0);
-			assert_int_not_equal(subsegment_of(rig.pool, mine), subsegment_of(rig.pool, others));
+			assert_int_not_equal(subsegment_of(rig.pool, mine),
+					     subsegment_of(rig.pool, others));
 			give(&rig, mine);
 		}
 		give(&rig, others);
@@ -428,6 +461,21 @@ static void lookaside_lists_are_rebalanced_by_use(void **state)
 	rig_down(&rig);
 }
 
+/* Who only allocates has no use for a deeper list: it is deepened by what was refused and then missed. */
+static void lookaside_lists_of_who_frees_nothing_stay(void **state)
+{
+	static void *blocks[3000];
+	struct rig rig;
+
+	(void)state;
+	rig_up(&rig, &segment_heap_backend, "lookaside_interval=256");
+	take_many(&rig, blocks, 3000, 1000);
+	assert_true(counter(&rig, "rebalances") >= 10);
+	assert_int_equal(list_of(&rig, 1000)->depth, 4);
+	give_many(&rig, blocks, 3000);
+	rig_down(&rig);
+}
+
 static void lookaside_lists_share_a_budget(void **state)
 {
 	struct rig rig;
@@ -481,9 +529,11 @@ int main(void)
 		cmocka_unit_test(lfh_placement_is_bounded),
 		cmocka_unit_test(lfh_blocks_obey_the_page_rules),
 		cmocka_unit_test(lfh_remote_frees_come_back_to_their_slot),
+		cmocka_unit_test(lfh_remote_frees_are_handed_over_in_batches),
 		cmocka_unit_test(lfh_slots_are_a_processors_own_or_shared_until_contended),
 		cmocka_unit_test(lookaside_lists_start_with_depth_4_and_keep_last_in_first_out),
 		cmocka_unit_test(lookaside_lists_are_rebalanced_by_use),
+		cmocka_unit_test(lookaside_lists_of_who_frees_nothing_stay),
 		cmocka_unit_test(lookaside_lists_share_a_budget),
 		cmocka_unit_test(shared_lookaside_lists_serve_every_processor),
 	};

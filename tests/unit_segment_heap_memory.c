@@ -90,6 +90,70 @@ static void vs_keeps_the_page_rules_and_uses_the_padding(void **state)
 	rig_down(&rig);
 }
 
+/* Sizes kept in lists and in the tree are one order. All lie in one page, walls between them. */
+static void vs_best_fit_crosses_from_lists_to_tree(void **state)
+{
+	static const size_t sizes[] = { 1300, 700, 1100 };
+	struct rig rig;
+	void *holes[3], *walls[3];
+
+	(void)state;
+	rig_up(&rig, &segment_heap_backend, BARE);
+	for (int i = 0; i < 3; i++) {
+		holes[i] = take(&rig, sizes[i]);
+		walls[i] = take(&rig, 16);
+	}
+	for (int i = 0; i < 3; i++)
+		give(&rig, holes[i]);
+	rig_check(&rig);
+	assert_ptr_equal(take(&rig, 900), holes[2]);
+	assert_ptr_equal(take(&rig, 650), holes[1]);
+	assert_ptr_equal(take(&rig, 1150), holes[0]);
+	give_many(&rig, holes, 3);
+	give_many(&rig, walls, 3);
+	rig_down(&rig);
+}
+
+static uintptr_t place_of(const void *block)
+{
+	return (uintptr_t)block / (64 * KIB);
+}
+
+static void vs_slots_are_a_processors_own_or_one(void **state)
+{
+	(void)state;
+	for (int one = 0; one < 2; one++) {
+		struct rig rig;
+		void *mine[40], *others, *large[2];
+
+		rig_up(&rig, &segment_heap_backend,
+		       one ? "lfh=off,lookaside=off,vs_slots=one" : "lfh=off,lookaside=off");
+		take_many(&rig, mine, 40, 200);
+		large[0] = take(&rig, 600);
+		rig_become(&rig, 1);
+		others = take(&rig, 200);
+		large[1] = take(&rig, 600);
+		assert_int_equal(counter(&rig, "vs_subsegments"), one ? 1 : 3);
+		/* Larger requests are the heap's, whoever asks. */
+		assert_int_equal(place_of(large[0]), place_of(large[1]));
+		give_many(&rig, mine, 40);
+		expect_stop(&rig, mine[7], TAG, 0xC2, 7);
+		/* Handed over, or freed in a batch by whoever fills it. */
+		assert_int_equal(counter(&rig, "vs_frees"), one ? 32 : 0);
+		rig_check(&rig);
+		rig_walk(&rig);
+		rig_become(&rig, 0);
+		take_many(&rig, mine, 32, 200);
+		give_many(&rig, mine, 32);
+		assert_true(counter(&rig, "vs_frees") >= 64);
+		give(&rig, others);
+		give_many(&rig, large, 2);
+		segment_heap_backend.trim(rig.pool);
+		assert_int_equal(counter(&rig, "vs_frees"), 40 + 32 + 1 + 2);
+		rig_down(&rig);
+	}
+}
+
 static void vs_subsegments_are_64_to_256_kib(void **state)
 {
 	static void *blocks[2000];
@@ -210,13 +274,16 @@ static void a_bad_free_stops_in_every_layer(void **state)
 static void an_overwritten_pool_header_is_noticed(void **state)
 {
 	struct rig rig;
-	char *lfh, *vs;
+	char *lfh, *vs, *small;
+	void *blocks[2];
 
 	(void)state;
-	rig_up(&rig, &segment_heap_backend, "lfh_live=1");
+	rig_up(&rig, &segment_heap_backend, "lfh_live=2");
 	give(&rig, take(&rig, 100));
-	lfh = take(&rig, 100);
+	take_many(&rig, blocks, 2, 100);
+	lfh = blocks[1];
 	vs = take(&rig, 1000);
+	small = take(&rig, 300); /* of a bucket that is not active: it would be the second */
 	/* Kind, then the LFH block's index. */
 	sh_header_of(vs)->word ^= (uint64_t)0x04 << SH_KIND_SHIFT;
 	expect_stop(&rig, vs, TAG, 0x19, 0x20);
@@ -224,7 +291,27 @@ static void an_overwritten_pool_header_is_noticed(void **state)
 	sh_header_of(lfh)->word ^= 1;
 	expect_stop(&rig, lfh, TAG, 0x19, 0x20);
 	sh_header_of(lfh)->word ^= 1;
-	give(&rig, lfh);
+	/* What the header leads to, of a block of a list too: to no place, or outside of all. */
+	give(&rig, vs);
+	assert_ptr_equal(take(&rig, 1000), vs);
+	for (int bit = 4; bit < 64; bit += bit == 4 ? 44 : 5) {
+		sh_header_of(lfh)->target ^= 1ull << bit;
+		expect_stop(&rig, lfh, TAG, 0x19, 0x20);
+		sh_header_of(lfh)->target ^= 1ull << bit;
+		sh_header_of(vs)->target ^= 1ull << bit;
+		expect_stop(&rig, vs, TAG, 0x19, 0x20);
+		sh_header_of(vs)->target ^= 1ull << bit;
+	}
+	sh_header_of(vs)->word ^= 1;
+	expect_stop(&rig, vs, TAG, 0x19, 0x20);
+	sh_header_of(vs)->word ^= 1;
+	for (int bit = 3; bit < 64; bit += 5) {
+		sh_header_of(small)->target ^= 1ull << bit;
+		expect_stop(&rig, small, TAG, 0x19, 0x20);
+		sh_header_of(small)->target ^= 1ull << bit;
+	}
+	give(&rig, small);
+	give_many(&rig, blocks, 2);
 	give(&rig, vs);
 	rig_down(&rig);
 }
@@ -335,6 +422,8 @@ int main(void)
 		cmocka_unit_test(vs_takes_the_best_fit),
 		cmocka_unit_test(vs_splits_and_merges_both_ways),
 		cmocka_unit_test(vs_keeps_the_page_rules_and_uses_the_padding),
+		cmocka_unit_test(vs_best_fit_crosses_from_lists_to_tree),
+		cmocka_unit_test(vs_slots_are_a_processors_own_or_one),
 		cmocka_unit_test(vs_subsegments_are_64_to_256_kib),
 		cmocka_unit_test(vs_frees_small_chunks_32_at_a_time),
 		cmocka_unit_test(an_overwritten_chunk_header_is_noticed),

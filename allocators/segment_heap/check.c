@@ -57,7 +57,8 @@ static int check_chunk(struct audit *audit, const struct vs_subsegment *subsegme
 
 		if (sh_index(&chunk->header) != sizes->units)
 			return audit_fail(audit, "chunk %p: its pool header says %u units, not %u",
-					  (const void *)chunk, sh_index(&chunk->header), sizes->units);
+					  (const void *)chunk, sh_index(&chunk->header),
+					  sizes->units);
 		audit->delayed += kind == SH_DELAYED;
 		audit->cached += kind == SH_CACHED;
 		audit->internal += kind == SH_INTERNAL;
@@ -115,7 +116,8 @@ static int check_vs_bin(struct audit *audit, const struct vs_context *vs, unsign
 	const struct sh_links *bin = &vs->bins[units];
 
 	if ((bin->next != bin) != (vs->bins_used >> units & 1))
-		return audit_fail(audit, "the list of chunks of %u units and its bit disagree", units);
+		return audit_fail(audit, "the list of chunks of %u units and its bit disagree",
+				  units);
 	for (const struct sh_links *at = bin->next; at != bin; at = at->next, ++*count) {
 		const struct vs_chunk *chunk = (const void *)((const char *)at - VS_NODE_OFFSET);
 		struct vs_sizes sizes;
@@ -154,8 +156,8 @@ static int check_vs_tree(struct audit *audit, const struct vs_context *vs, struc
 	sums->listed_chunks += count;
 	sums->bytes += vs->subsegment_bytes;
 	sums->delayed += vs->delayed_count;
-	for (struct sh_header *header = atomic_load_explicit(&vs->remote, memory_order_relaxed); header;
-	     header = *sh_link(header))
+	for (struct sh_header *header = atomic_load_explicit(&vs->remote, memory_order_relaxed);
+	     header; header = *sh_link(header))
 		sums->delayed++;
 	return 0;
 }
@@ -200,7 +202,8 @@ static int check_lfh(struct audit *audit, const struct lfh_subsegment *subsegmen
 				  subsegment->block_count);
 	if (subsegment->state == LFH_PARTIAL &&
 	    (!free_count || free_count == subsegment->block_count))
-		return audit_fail(audit, "LFH subsegment %p: partly used, with %u blocks free of %u",
+		return audit_fail(audit,
+				  "LFH subsegment %p: partly used, with %u blocks free of %u",
 				  (const void *)subsegment, free_count, subsegment->block_count);
 	if ((subsegment->state == LFH_ACTIVE) != (subsegment->slot->active == subsegment))
 		return audit_fail(audit, "LFH subsegment %p: its slot has another active one",

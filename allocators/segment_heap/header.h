@@ -13,12 +13,12 @@
 enum sh_kind {
 	SH_FREE = 0,
 	SH_INTERNAL = 0x80, /* a chunk that the heap itself uses */
-	SH_LFH = 0xA0,      /* live, in a subsegment of the low-fragmentation heap */
-	SH_VS = 0xB0,       /* live, a chunk of the variable-size layer */
+	SH_LFH = 0xA0, /* live, in a subsegment of the low-fragmentation heap */
+	SH_VS = 0xB0, /* live, a chunk of the variable-size layer */
 	SH_RETURNED = 0xC0, /* was SH_LFH */
-	SH_CACHED = 0xD0,   /* a chunk kept by a lookaside list */
-	SH_DELAYED = 0xE0,  /* a chunk in the list of delayed frees */
-	SH_REMOTE = 0xF0    /* an LFH block on its way back to its slot */
+	SH_CACHED = 0xD0, /* a chunk kept by a lookaside list */
+	SH_DELAYED = 0xE0, /* a chunk in the list of delayed frees */
+	SH_REMOTE = 0xF0 /* an LFH block on its way back to its slot */
 };
 
 /*
@@ -30,9 +30,9 @@ enum sh_kind {
  *     owner: the processor whose slot or list the block is of; SH_NOBODY: a shared one's, or none's
  *
  * Where Windows encodes a quota's owner the target is encoded: the place where an owner's block goes when it is freed, a
- * subsegment or a list, xored with a secret and the header's own address. Its upper bits, which are zero in an address,
- * are xored with the index: neither can change alone. Both stay as they are while a list keeps the block or a slot has
- * claimed it.
+ * subsegment or a list, xored with a secret and the header's own address, its upper bits, which are zero in an
+ * address, with the index. So a wrong index or upper bit is noticed at once, and another wrong bit unless it leads to
+ * another place: each knows its own address. Both stay as they are while a list keeps the block or a slot has claimed it.
  */
 struct sh_header {
 	uint64_t word;
@@ -44,13 +44,13 @@ struct sh_header {
 #define SH_KIND_SHIFT   24
 #define SH_TAG_SHIFT    32
 #define SH_NOBODY       0xFFFu
+#define SH_ADDRESS_BITS 48 /* of a place; the rest is zero */
 /* In the kind of an LFH block that has room for the names of a batch of others. */
-#define SH_ROOMY        2u
-#define SH_ROOMY_BYTES  128u
-#define SH_ROOMY_BIT    ((uint64_t)SH_ROOMY << SH_KIND_SHIFT)
-#define SH_KIND_MASK    ((uint64_t)0xFF << SH_KIND_SHIFT)
+#define SH_ROOMY       2u
+#define SH_ROOMY_BYTES 128u
+#define SH_ROOMY_BIT   ((uint64_t)SH_ROOMY << SH_KIND_SHIFT)
 /* What tells a chunk that a list may keep from an LFH block, both live. */
-#define SH_VS_BIT       ((uint64_t)(SH_LFH ^ SH_VS) << SH_KIND_SHIFT)
+#define SH_VS_BIT ((uint64_t)(SH_LFH ^ SH_VS) << SH_KIND_SHIFT)
 /* What the header of a live LFH block or chunk of a certain owner and tag has in common with all of these. */
 #define SH_LIVE_MASK \
 	(~SH_VS_BIT & ~SH_ROOMY_BIT & ~((uint64_t)1 << SH_KIND_SHIFT) & ~(uint64_t)0xFFF)
@@ -107,13 +107,18 @@ static inline void sh_set_kind(struct sh_header *header, enum sh_kind kind)
 		       (uint64_t)kind << SH_KIND_SHIFT;
 }
 
-/* Where a live block goes; above 2^48 if index or target were overwritten, as good as always. */
-static inline uintptr_t sh_target(const struct sh_header *header, uint64_t word, uint64_t cookie)
+/* The key of the place that a live block goes to: with the cookie its address, and above 2^48 if the index is wrong. */
+static inline uint64_t sh_place_key(const struct sh_header *header, uint64_t word)
 {
-	return header->target ^ cookie ^ (uintptr_t)header ^ word << SH_CHECK_SHIFT;
+	return header->target ^ (uintptr_t)header ^ word << SH_CHECK_SHIFT;
 }
 
-/* All but the tag. `key` is the target's, xored with the cookie. */
+static inline uintptr_t sh_target(const struct sh_header *header, uint64_t cookie)
+{
+	return sh_place_key(header, header->word) ^ cookie;
+}
+
+/* All but the tag. `key` is the target's address, xored with the cookie. */
 static inline void sh_header_write(struct sh_header *header, uint64_t key, uint32_t word)
 {
 	header->word = word;

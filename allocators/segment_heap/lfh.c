@@ -2,10 +2,10 @@
  * The low-fragmentation heap: buckets of one block size, activated by use.
  *
  *     subsegment: 1 to 16 OS pages from the back end               slot of a processor
- *     |block|head, bitmap|block|..:|block|block|block|..:| ...     next: prefetched block
- *      bits[0]: blocks 0 .. 63, bits[1]: 64 .. 127, ...            bits: the claimed word
+ *     |block|head, bitmap|block|..:|block|block|block|..:| ...     front: what is claimed, linked
+ *      bits[0]: blocks 0 .. 63, bits[1]: 64 .. 127, ...                   in the order of its use
  *      the blocks under the head are never free                    active, partial subsegments
- *      ..: the end of a page is too short for a block              remote: others' frees
+ *      ..: the end of a page is too short for a block
  *
  * Activation. While a bucket is not active its requests are served by the layers below, which count
  * them. The one that would be the `lfh_live`th (17th) held at a time, or the `lfh_total`th (2040th)
@@ -14,12 +14,20 @@
  * does `lfh_row`: after 18 requests in a row the next goes to the LFH. That rule is the older LFH's,
  * not in Yason's paper, and reported of pools; lfh_row=1M turns it off.
  *
- * Placement is random: a slot claims a random word of the active subsegment's bitmap, 64 blocks,
- * and in it each search for a free block begins at a random bit. The numbers are a table of the
- * processor's own, drawn from the seed at create and used in turn: the same seed and the same
+ * Counts are kept by the context of the variable-size layer that served instead (vs.c); a processor looks at
+ * its own each time, and every LFH_COUNT_STEP requests at the sum of all.
+ *
+ * Placement is random: a slot claims a word of the active subsegment's bitmap, 64 blocks, and takes
+ * its free blocks one after the other, each search for the next beginning at a random bit. The numbers are a table of
+ * the processor's own, drawn from the seed at create and used in turn: the same seed and the same
  * calls, the same places. A claimed word is the original's hint of where to search, taken at its
- * word: what it holds is busy to the bitmap, so that allocation touches one line of the slot and
- * the block.
+ * word: what it holds is busy to the bitmap. The searches are made together when the word is
+ * claimed, and the blocks linked in their order, with their headers written: so a slot hands blocks out as a lookaside
+ * list does, and one way through the allocator serves both.
+ *
+ * Which word. A claim costs as much as several allocations, so it should find many blocks: from a random word
+ * on the first with LFH_CLAIM_ENOUGH free ones, or the one with most; and an active subsegment with fewer is left for
+ * the oldest other one.
  *
  * Slots. A slot is where a processor allocates the blocks of a bucket. With lfh_slots=processor
  * each has its own from the start. With lfh_slots=contention, as in Windows, all share one under
@@ -28,16 +36,13 @@
  * Concurrency. A subsegment belongs to its slot for life, and only the slot's owner (or who holds a
  * shared slot's lock) reads or writes its bitmap: no interlocked operation to allocate, none to
  * free where it was allocated. Windows changes the bitmap with interlocked operations from
- * everywhere. Here a processor that frees another's block pushes it on the slot's list of remote
- * frees, one compare-and-swap on a line that the owner does not touch; the owner takes the whole
- * list when its active subsegment is exhausted, before any other, and sets the bits. The slot lives
- * as long as the pool, and a subsegment at least as long as a block of it that is not back, so who
- * pushes touches nothing that can vanish.
+ * everywhere. Blocks freed by another processor are handed over in batches (lfh_remote.c); the owner takes them in
+ * when its active subsegment is exhausted, before any other.
  *
- * Bounds. Allocation: one word is searched, and one in at most 64 blocks claims the next, whatever
- * the subsegment's size. Subsegments of a slot double, 1 to 16 pages, from the second on. A slot
+ * Bounds. Allocation: a link is followed, and one in at most 64 blocks claims the next word: a search of at most 32
+ * words, and 64 blocks. Subsegments of a slot double, 1 to 16 pages, from the second on. A slot
  * keeps one empty subsegment besides the active one. What was freed remotely waits until its owner
- * allocates from that bucket again, or trim.
+ * needs it, or trim.
  */
 #include <string.h>
 
@@ -79,7 +84,8 @@ void lfh_note_free(struct vs_use *use)
 
 static bool is_due(const struct sh_options *options, int64_t live, int64_t requests)
 {
-	return live + 1 >= (int64_t)options->lfh_live || requests + 1 >= (int64_t)options->lfh_total;
+	return live + 1 >= (int64_t)options->lfh_live ||
+	       requests + 1 >= (int64_t)options->lfh_total;
 }
 
 /* The same of what all have served together. */
@@ -101,7 +107,8 @@ static bool bucket_is_active(struct sh_heap *heap, const struct sh_processor *pr
 			     unsigned bucket)
 {
 	struct lfh_bucket *state = &heap->buckets[bucket];
-	const struct vs_use *use = &heap->vs[heap->vs_count > 1 ? 1 + processor->number : 0].use[bucket];
+	const struct vs_use *use =
+		&heap->vs[heap->vs_count > 1 ? 1 + processor->number : 0].use[bucket];
 	uint32_t requests = atomic_load_explicit(&use->requests, memory_order_relaxed);
 	int32_t live = atomic_load_explicit(&use->live, memory_order_relaxed);
 
@@ -267,6 +274,15 @@ void lfh_free_slow(struct pool *pool, struct sh_header *header)
 
 	sh_set_kind(header, SH_RETURNED);
 	lfh_return(pool, subsegment, sh_index(header));
+}
+
+void lfh_free_shared(struct pool *pool, struct sh_header *header)
+{
+	struct lfh_slot *slot = lfh_subsegment_of(header, pool->cookie)->slot;
+
+	spinlock_acquire(&slot->lock);
+	lfh_free_slow(pool, header);
+	spinlock_release(&slot->lock);
 }
 
 /* ---- what a slot claims ---- */

@@ -31,7 +31,7 @@ struct lfh_carrier {
 	struct lfh_carrier *next;
 	uint64_t names[]; /* the first one's low bits: how many more */
 };
-#define CARRIER_MORE (SH_LINE - 1)
+#define CARRIER_MORE  (SH_LINE - 1)
 #define CARRIER_NAMES ((SH_ROOMY_BYTES - sizeof(struct lfh_carrier)) / sizeof(uint64_t))
 
 static void outbox_post(struct pool *pool, struct sh_outbox *outbox)
@@ -74,28 +74,13 @@ static void outbox_put(struct sh_outbox *outbox, struct sh_header *header, uint6
 	outbox->blocks++;
 }
 
-/* A shared slot's block. */
-static void free_shared(struct pool *pool, struct lfh_subsegment *subsegment,
-			struct sh_header *header)
-{
-	struct lfh_slot *slot = subsegment->slot;
-
-	spinlock_acquire(&slot->lock);
-	sh_set_kind(header, SH_RETURNED);
-	lfh_return(pool, subsegment, sh_index(header));
-	spinlock_release(&slot->lock);
-}
-
 void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct sh_header *header)
 {
-	struct lfh_subsegment *subsegment = lfh_subsegment_of(header, pool->cookie);
+	uint64_t name = (uintptr_t)lfh_subsegment_of(header, pool->cookie) |
+			(uint64_t)sh_index(header) << NAME_INDEX_SHIFT;
 	unsigned owner = sh_owner(header);
 	struct sh_outbox alone = { .owner = owner }, *outbox = &alone;
 
-	if (owner == SH_NOBODY) {
-		free_shared(pool, subsegment, header);
-		return;
-	}
 	if (processor) {
 		processor->remote_frees++;
 		outbox = &processor->outboxes[owner % SH_OUTBOXES];
@@ -104,8 +89,7 @@ void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct s
 		outbox->owner = owner;
 	}
 	sh_set_kind(header, SH_REMOTE);
-	outbox_put(outbox, header,
-		   (uintptr_t)subsegment | (uint64_t)sh_index(header) << NAME_INDEX_SHIFT);
+	outbox_put(outbox, header, name);
 	if (!processor || outbox->blocks >= SH_BATCH)
 		outbox_post(pool, outbox);
 }
@@ -126,7 +110,7 @@ void lfh_collect(struct pool *pool, struct sh_processor *processor)
 		memcpy(names, carrier->names, (more + 1) * sizeof(*names));
 		for (unsigned i = 0; i <= more; i++)
 			lfh_return(pool, (struct lfh_subsegment *)(names[i] & NAME_TARGET),
-				     (unsigned)(names[i] >> NAME_INDEX_SHIFT));
+				   (unsigned)(names[i] >> NAME_INDEX_SHIFT));
 		carrier = next;
 	}
 }

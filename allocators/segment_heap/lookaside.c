@@ -9,13 +9,16 @@
  *
  *     under 16 allocations              depth is halved: what it would keep is of no use
  *     fewer than 1 miss in 256          depth stays
- *     else                              depth rises by the misses: each is a block it lacked
+ *     else                              depth rises by misses or by refused frees, whichever are
+ *                                       fewer: so many blocks it refused and lacked
  *
  * and, where the depths together would keep more than `lookaside_bytes`, those above the least are
  * cut in proportion. What a list keeps above its new depth is freed. Windows re-balances from the
- * balance-set manager once in a while; counted operations repeat exactly from run to run.
+ * balance-set manager once in a while; counted operations repeat exactly from run to run. A processor counts all its
+ * allocations, SH_TICK at a time, a shared set those of its lists.
  *
- * lookaside=processor: each processor has lists of its own, no lock, no atomic operation.
+ * lookaside=processor: each processor has lists of its own, no lock, no atomic operation. What a list keeps has a header
+ * that leads back to it, so that its processor's next free needs no look at the size (route.c).
  * lookaside=shared: the heap has one set, as in Windows, where a list is a lock-free stack; here
  * each is under a lock of its own, which is as many interlocked operations (one each way).
  */

@@ -2,15 +2,16 @@
  * Who serves a request, and where a block goes back to.
  *
  *     alloc: units of 16 bytes -> front_of[] -> front (a slot of the LFH, or a lookaside list)
- *            its next block: header, two stores; the next one is chosen -> done
- *            no block, or no front for the size -> the slow ways, layer by layer
- *     free:  header: tag, kind, owner: one comparison; whose target -> a list: pushed
- *                                                                   -> an LFH subsegment: the bit is set
+ *            the first of its chain: its header gets the tag and is live -> done
+ *            no chain, or no front for the size -> the slow ways, layer by layer
+ *     free:  header: tag, kind, owner: one comparison -> target -> a list: pushed
+ *                                                               -> an LFH subsegment: the bit is set
  *            page-aligned -> the segment's descriptors
  *            not this processor's -> handed over (LFH), or kept by a list of this processor (VS)
  *
- * Sizes come in no order that a branch could guess, so the table knows both layers and a request's way to
- * its front has no branch. Both ends call nothing but in tail position, so that the common case needs no frame.
+ * Sizes come in no order that a branch could guess, so neither way has a branch between the layers: a free computes
+ * what it writes for either and masks one. Both call nothing but in tail position, so that the common case needs no
+ * frame.
  */
 #include <errno.h>
 
@@ -254,8 +255,10 @@ static __attribute__((noinline)) void free_refuse(struct pool *pool, const struc
 		return;
 	}
 	kind = sh_kind(header);
-	if (kind == SH_FREE || kind == SH_RETURNED || kind == SH_CACHED || kind == SH_DELAYED || kind == SH_REMOTE)
-		sh_stop(pool, 0xC2, 7, block, sh_tag(header), 0, "freed a block that is free already");
+	if (kind == SH_FREE || kind == SH_RETURNED || kind == SH_CACHED || kind == SH_DELAYED ||
+	    kind == SH_REMOTE)
+		sh_stop(pool, 0xC2, 7, block, sh_tag(header), 0,
+			"freed a block that is free already");
 	else if (kind != SH_LFH && kind != SH_VS)
 		sh_stop(pool, 0x19, 0x20, block, kind, 0,
 			"the header is no block's: overwritten, or no pool block");
@@ -280,35 +283,50 @@ static void free_vs(struct pool *pool, struct sh_header *header)
 		vs_free_small(heap, header);
 }
 
+/* Whether a header that nobody else may write leads to a place that is one. */
+static bool leads_home(const struct pool *pool, const struct sh_header *header)
+{
+	uint64_t key = sh_place_key(header, header->word);
+
+	return !((key ^ pool->cookie) >> SH_ADDRESS_BITS) &&
+	       ((const struct sh_place *)(key ^ pool->cookie))->key == key;
+}
+
 /* All that is not a block of this processor's own that only needs its bit or its list. */
 static __attribute__((noinline)) void free_other(struct pool *pool, struct sh_header *header,
 						 uint32_t tag)
 {
 	unsigned kind = sh_kind(header), owner = sh_owner(header);
 	struct sh_processor *processor = sh_current(pool);
+	bool is_mine = processor && owner == processor->number;
 
-	if (sh_tag(header) != tag || (kind != SH_LFH && kind != SH_VS))
+	if (sh_tag(header) != tag || (kind != SH_LFH && kind != SH_VS)) {
 		free_refuse(pool, header, tag);
-	else if (kind == SH_VS && owner == SH_NOBODY)
-		free_vs(pool, header);
-	else if (sh_target(header, header->word, pool->cookie) >> 48 ||
-		 (owner != SH_NOBODY && owner >= pool->processor_count))
+	} else if (kind == SH_VS && !is_mine) {
+		free_vs(pool, header); /* another's list is not asked: this processor's keeps it */
+	} else if (!is_mine && owner < pool->processor_count) {
+		/* Its subsegment is in the owner's cache, and stays there. */
+		if (sh_target(header, pool->cookie) >> SH_ADDRESS_BITS)
+			free_refuse(pool, header, tag);
+		else
+			lfh_free_remote(pool, processor, header);
+	} else if ((!is_mine && owner != SH_NOBODY) || !leads_home(pool, header)) {
 		free_refuse(pool, header, tag);
-	else if (kind == SH_VS)
+	} else if (kind == SH_VS) {
 		free_vs(pool, header);
-	else if (processor && owner == processor->number)
+	} else if (is_mine) {
 		lfh_free_slow(pool, header);
-	else
-		lfh_free_remote(pool, processor, header);
+	} else {
+		lfh_free_shared(pool, header);
+	}
 }
 
 void sh_free(struct pool *pool, void *block, uint32_t tag)
 {
 	struct sh_header *header = sh_header_of(block);
 	struct sh_processor *processor = current;
-	uint64_t word, live, is_list, was, *at;
+	uint64_t word, live, key, is_list, was, *at;
 	struct sh_place *place;
-	uintptr_t target;
 
 	if (__builtin_expect(sh_page_aligned(block), 0)) {
 		free_big(pool, block, tag);
@@ -316,15 +334,12 @@ void sh_free(struct pool *pool, void *block, uint32_t tag)
 	}
 	word = header->word;
 	live = (uint64_t)tag << SH_TAG_SHIFT | processor->live;
-	target = sh_target(header, word, processor->cookie);
+	key = sh_place_key(header, word);
+	place = (struct sh_place *)(key ^ processor->cookie);
 	if (__builtin_expect(((word ^ live) & SH_LIVE_MASK) != 0 || processor->pool != pool ||
-				     target >> 48,
+				     (uintptr_t)place >> SH_ADDRESS_BITS != 0 ||
+				     place->key != key || place->room == place->used,
 			     0)) {
-		free_other(pool, header, tag);
-		return;
-	}
-	place = (struct sh_place *)target;
-	if (__builtin_expect(place->room == place->used, 0)) {
 		free_other(pool, header, tag);
 		return;
 	}

@@ -21,13 +21,14 @@
  *       16                    16        16                   16      ^ page          ^ page
  *
  * 3. Freeing. Blocks of less than a page have a pool header in front, in the same OS page: they are
- *    never page-aligned, all others are. The header says which layer; for an aligned block a map of
+ *    never page-aligned, all others are. The header leads to where the block goes, a list or a subsegment, without a
+ *    branch between them (route.c); for an aligned block a map of
  *    the source's MiB says whether it is in a segment, whose descriptors say the rest.
  *
- * 4. Concurrency. The two fast paths, a processor's LFH slot and its lookaside lists, take no lock
- *    and no interlocked operation: the contract has at most one thread a processor. Each layer
- *    below has a lock of its own, taken in the order lookaside, VS; segment and large locks are
- *    leaves. Each file argues its own case.
+ * 4. Concurrency. A processor's LFH slots, its lookaside lists and its context of the variable-size layer
+ *    take no lock and no interlocked operation: the contract has at most one thread a processor. What one frees of
+ *    another's is handed over. Each layer below has a lock of its own, taken in the order lookaside, VS; segment
+ *    and large locks are leaves. Each file argues its own case.
  *
  * 5. Bounds. LFH and lookaside: constant. VS and page ranges: O(log n) in free chunks or ranges.
  *    Waste inside a block: the pool header and the bucket's step (1/16 and less beyond 1 KiB), a
@@ -39,7 +40,8 @@
  *
  * 7. Departures from the original, each argued where it is made: an LFH bitmap is its slot owner's
  *    alone and remote frees are handed over (lfh.c); lookaside lists are a processor's by default
- *    (lookaside.c; lookaside=shared is the original); re-balancing counts operations. Tags of page
+ *    (lookaside.c; lookaside=shared is the original), and so is the variable-size layer for small requests (vs.c;
+ *    vs_slots=one is the original); re-balancing counts operations. Tags of page
  *    ranges are in their descriptors, of big VS blocks in their chunk headers, of large blocks in
  *    their tree: Windows has one big-page table for all three. A VS subsegment is committed as a
  *    whole. Requests of 0xFE1 bytes and more whose last page would be nearly full are page ranges.
@@ -227,8 +229,8 @@ static struct pool *control_create(const struct pool_config *config, size_t buck
 		heap->vs = (struct vs_context *)(void *)(area + at.contexts) + type * at.vs_count;
 		if (at.shared_fronts == at.slots)
 			continue;
-		heap->shared_fronts =
-			(struct sh_front *)(void *)(area + at.shared_fronts) + type * buckets;
+		heap->shared_fronts = (struct sh_front *)(void *)(area + at.shared_fronts) +
+				      type * buckets;
 		heap->shared_slots = slots;
 		slots += buckets;
 	}
@@ -311,8 +313,7 @@ static int sh_create(const struct pool_config *config, struct pool **out)
 	unsigned buckets = options->lfh ? sh_bucket(options->lfh_max) + 1 : 0;
 	struct pool *pool;
 
-	if (options->large_segment & (options->large_segment - 1) ||
-	    config->processors > SH_NOBODY)
+	if (options->large_segment & (options->large_segment - 1) || config->processors > SH_NOBODY)
 		return -EINVAL;
 	pool = control_create(config, buckets);
 	if (!pool)

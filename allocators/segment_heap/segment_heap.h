@@ -29,12 +29,12 @@
 #include "allocators/spinlock.h"
 #include "header.h"
 
-#define SH_UNIT_BYTES  16u
-#define SH_PAGE_UNITS  (POOL_OS_PAGE / SH_UNIT_BYTES)
+#define SH_UNIT_BYTES 16u
+#define SH_PAGE_UNITS (POOL_OS_PAGE / SH_UNIT_BYTES)
 /* The largest chunk of a block that shares a page with its pool header. */
 #define SH_CHUNK_UNITS_MAX (SH_PAGE_UNITS + 1)
-#define SH_MIB_SHIFT   20
-#define SH_RANDOMS     256u
+#define SH_MIB_SHIFT       20
+#define SH_RANDOMS         256u
 
 /* Circular, doubly linked. */
 struct sh_links {
@@ -61,7 +61,7 @@ static inline void sh_links_remove(struct sh_links *links)
 }
 
 #define SH_CONTAINER(pointer, type, member) \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* ---- buckets: shared by LFH and lookaside lists ---- */
 
@@ -71,7 +71,7 @@ static inline void sh_links_remove(struct sh_links *links)
 #define SH_SMALL_BUCKETS   96u
 #define SH_LOOKASIDE_MIN   0x200u /* larger than this ... */
 #define SH_LOOKASIDE_MAX   0xF80u /* ... up to this */
-#define SH_LOOKASIDE_FIRST 33u    /* bucket of 0x201 bytes */
+#define SH_LOOKASIDE_FIRST 33u /* bucket of 0x201 bytes */
 #define SH_LOOKASIDES      64u
 
 /*
@@ -122,8 +122,8 @@ struct seg_descriptor {
 		} block;
 	};
 	uint8_t kind;
-	uint8_t units;     /* first: of the range */
-	uint8_t back;      /* units to the range's first one */
+	uint8_t units; /* first: of the range */
+	uint8_t back; /* units to the range's first one */
 	uint8_t committed; /* of this unit alone; valid for every unit */
 };
 _Static_assert(sizeof(struct seg_descriptor) == 32, "descriptors are 32 bytes");
@@ -147,8 +147,8 @@ struct seg_context {
 	size_t segment_bytes;
 	unsigned unit_shift, first_unit; /* units before it hold the descriptors */
 	unsigned granule_units; /* least that can be committed */
-	size_t header_bytes;    /* committed with a new segment */
-	struct rb_tree free;    /* ranges by units, then address */
+	size_t header_bytes; /* committed with a new segment */
+	struct rb_tree free; /* ranges by units, then address */
 	struct sh_links segments;
 	size_t committed_units, used_units; /* of those that can be allocated */
 	size_t retain_units, give_above; /* decommit when more than the latter are free */
@@ -164,21 +164,21 @@ enum vs_state { VS_FREE = 1, VS_SMALL = 2, VS_BIG = 3 };
 /* What a chunk's header says, decoded. */
 struct vs_sizes {
 	unsigned units, previous; /* 16 bytes each, header included; previous 0: the first */
-	unsigned state, page;     /* OS pages from the subsegment's start */
+	unsigned state, page; /* OS pages from the subsegment's start */
 };
 
 struct vs_chunk {
 	uint64_t encoded; /* struct vs_sizes, a checksum; under the lock of the layer only */
-	uint32_t tag;     /* VS_BIG: belongs to the block's holder */
-	uint32_t units;   /* VS_BIG: again, for who has no lock */
+	uint32_t tag; /* VS_BIG: belongs to the block's holder */
+	uint32_t units; /* VS_BIG: again, for who has no lock */
 	struct sh_header header; /* VS_SMALL; of a free chunk the kind stays SH_FREE */
 	/* Free chunks of at least VS_LISTED_UNITS: sh_links or rb_node at VS_NODE_OFFSET. */
 };
-#define VS_CHUNK_BYTES   16u
-#define VS_SMALL_BYTES   (VS_CHUNK_BYTES + SH_HEADER_BYTES)
-#define VS_NODE_OFFSET   24u
-#define VS_LISTED_UNITS  3u
-#define VS_BINS          64u /* sizes, of up to 1 KiB */
+#define VS_CHUNK_BYTES    16u
+#define VS_SMALL_BYTES    (VS_CHUNK_BYTES + SH_HEADER_BYTES)
+#define VS_NODE_OFFSET    24u
+#define VS_LISTED_UNITS   3u
+#define VS_BINS           64u /* sizes, of up to 1 KiB */
 #define VS_SUBSEGMENT_MIN ((size_t)64 << 10)
 #define VS_SUBSEGMENT_MAX ((size_t)256 << 10)
 
@@ -193,7 +193,7 @@ _Static_assert(sizeof(struct vs_subsegment) == 64, "chunks begin on a cache line
 
 /* What was served from here in the place of an LFH bucket. Written under the lock, read without it. */
 struct vs_use {
-	_Atomic int32_t live;      /* blocks held */
+	_Atomic int32_t live; /* blocks held */
 	_Atomic uint32_t requests;
 };
 
@@ -223,8 +223,9 @@ struct vs_context {
  * layout for both, for a free that does not ask which it is, and so may alias either.
  */
 struct __attribute__((may_alias)) sh_place {
-	uint64_t key;  /* its address xored with the cookie */
-	uint32_t room; /* a free that finds it equal to `used` is the slow side's, any other counts it down */
+	uint64_t key; /* its address xored with the cookie */
+	uint32_t
+		room; /* a free that finds it equal to `used` is the slow side's, any other counts it down */
 	uint32_t used; /* list: counted down by allocations; subsegment: 0 */
 	uint64_t words[]; /* list: one, its first header; subsegment: the bitmap */
 };
@@ -234,7 +235,8 @@ struct sh_front {
 	alignas(SH_LINE / 2) uint64_t key;
 	uint32_t room; /* list: room - used: blocks that it may still keep */
 	uint32_t used;
-	struct sh_header *next; /* list: what it keeps; LFH: what is claimed. NULL: see the slow side */
+	struct sh_header
+		*next; /* list: what it keeps; LFH: what is claimed. NULL: see the slow side */
 	uint32_t word; /* list: of the headers that it keeps */
 	uint32_t reserved;
 };
@@ -246,8 +248,8 @@ _Static_assert(offsetof(struct sh_front, next) == offsetof(struct sh_place, word
 
 /* ---- lfh.c ---- */
 
-#define LFH_PAGES_MAX 16u
-#define LFH_WORDS_MAX (LFH_PAGES_MAX * (POOL_OS_PAGE / 32) / 64)
+#define LFH_PAGES_MAX   16u
+#define LFH_WORDS_MAX   (LFH_PAGES_MAX * (POOL_OS_PAGE / 32) / 64)
 #define LFH_MAGIC_SHIFT 20
 
 /* Empty ones are partial ones too. */
@@ -272,16 +274,18 @@ struct lfh_subsegment {
 	uint64_t signature; /* from here on a struct sh_place, the target of its blocks */
 	uint32_t room;
 	uint32_t zero;
-	uint64_t bits[]; /* 1: free and not claimed; 64 blocks a word. Then struct sh_links, in slot->partial */
+	uint64_t bits[]; /* 1: free and not claimed; 64 a word. Then sh_links, in slot->partial */
 };
 #define LFH_PLACE offsetof(struct lfh_subsegment, signature)
 #define LFH_HEAD_BYTES(words) \
-	(offsetof(struct lfh_subsegment, bits) + (words) * sizeof(uint64_t) + sizeof(struct sh_links))
+	(offsetof(struct lfh_subsegment, bits) + (words) * sizeof(uint64_t) + \
+	 sizeof(struct sh_links))
 _Static_assert(offsetof(struct lfh_subsegment, room) == LFH_PLACE + offsetof(struct sh_place, room),
 	       "places");
 _Static_assert(offsetof(struct lfh_subsegment, zero) == LFH_PLACE + offsetof(struct sh_place, used),
 	       "places");
-_Static_assert(offsetof(struct lfh_subsegment, bits) == LFH_PLACE + offsetof(struct sh_place, words),
+_Static_assert(offsetof(struct lfh_subsegment, bits) ==
+		       LFH_PLACE + offsetof(struct sh_place, words),
 	       "places");
 
 /*
@@ -307,7 +311,7 @@ struct lfh_slot {
 	uint32_t subsegments; /* owned */
 	uint64_t subsegments_taken;
 	uint8_t next_pages; /* of the next subsegment */
-	bool has_empty;     /* one of the partial ones */
+	bool has_empty; /* one of the partial ones */
 	uint8_t type, bucket;
 	struct spinlock lock; /* shared slots only */
 };
@@ -324,8 +328,8 @@ struct sh_outbox {
 
 /* Of one bucket and type. */
 struct lfh_bucket {
-	_Atomic bool is_active;    /* requests go to the LFH */
-	_Atomic bool is_spread;    /* processors use slots of their own */
+	_Atomic bool is_active; /* requests go to the LFH */
+	_Atomic bool is_spread; /* processors use slots of their own */
 };
 
 /* ---- lookaside.c ---- */
@@ -335,7 +339,7 @@ struct sh_lookaside {
 	struct sh_front *front;
 	uint32_t depth;
 	uint32_t seen_used; /* the front's count and ... */
-	uint64_t reported;  /* ... allocations, at the last rebalance, ... */
+	uint64_t reported; /* ... allocations, at the last rebalance, ... */
 	uint64_t seen_misses, seen_refused;
 	uint64_t misses, frees_refused;
 };
@@ -412,7 +416,8 @@ struct sh_heap {
 struct sh_processor {
 	alignas(2 * SH_LINE) struct pool *pool;
 	uint64_t cookie;
-	uint64_t live; /* the word of the header of a live LFH block that it owns, less tag and index */
+	uint64_t
+		live; /* the word of the header of a live LFH block that it owns, less tag and index */
 	size_t lfh_bytes; /* largest request that looks for a slot; 0: LFH off */
 	uint32_t number;
 	uint32_t until; /* allocations until it looks after its lists */
@@ -541,7 +546,7 @@ void lfh_slot_init(const struct pool *pool, struct lfh_slot *slot, struct sh_fro
 /* The slow way: activation, shared slots, refill. NULL: the variable-size layer should serve it. */
 void *lfh_alloc_slow(struct pool *pool, struct sh_processor *processor, enum pool_type type,
 		     unsigned bucket, uint32_t tag);
-/* A block freed by who is not its slot's owner, if by a processor. */
+/* A block of a processor's, freed by another, or by none. */
 void lfh_free_remote(struct pool *pool, struct sh_processor *processor, struct sh_header *header);
 /* Hands over what a processor has collected of other processors' blocks. */
 void lfh_post(struct sh_processor *processor);
@@ -551,6 +556,8 @@ void lfh_collect(struct pool *pool, struct sh_processor *processor);
 void lfh_return(struct pool *pool, struct lfh_subsegment *subsegment, unsigned index);
 /* A block of the calling processor's own, which its subsegment's state does not outlast. */
 void lfh_free_slow(struct pool *pool, struct sh_header *header);
+/* A block of a shared slot. */
+void lfh_free_shared(struct pool *pool, struct sh_header *header);
 /* Blocks that a slot served. */
 uint64_t lfh_allocations(const struct lfh_slot *slot);
 /*
@@ -586,8 +593,7 @@ static inline uintptr_t lfh_start_of(const struct lfh_subsegment *subsegment)
 
 static inline size_t lfh_offset(const struct lfh_layout *layout, uint32_t index)
 {
-	return index * layout->stride +
-	       (index * layout->magic >> LFH_MAGIC_SHIFT) * layout->slack;
+	return index * layout->stride + (index * layout->magic >> LFH_MAGIC_SHIFT) * layout->slack;
 }
 
 static inline struct sh_header *lfh_header_at(const struct lfh_subsegment *subsegment,
@@ -601,7 +607,7 @@ static inline struct sh_header *lfh_header_at(const struct lfh_subsegment *subse
 static inline struct lfh_subsegment *lfh_subsegment_of(const struct sh_header *header,
 						       uint64_t cookie)
 {
-	return (struct lfh_subsegment *)(sh_target(header, header->word, cookie) - LFH_PLACE);
+	return (struct lfh_subsegment *)(sh_target(header, cookie) - LFH_PLACE);
 }
 
 /* The first set bit from `start` on, around the end. `bits` is not zero; `start` < 64. */
@@ -619,9 +625,9 @@ static inline unsigned lfh_random(struct sh_processor *processor)
 
 /* ---- lookaside.c ---- */
 
-#define SH_DEPTH_MIN      4u
-#define SH_TICK           256u /* allocations of a processor that it reports at a time */
-#define SH_SHARED_STEP    64u /* allocations of a shared list that it reports at a time */
+#define SH_DEPTH_MIN   4u
+#define SH_TICK        256u /* allocations of a processor that it reports at a time */
+#define SH_SHARED_STEP 64u /* allocations of a shared list that it reports at a time */
 /* `owner`: of its blocks. */
 void lookaside_init(const struct pool *pool, struct sh_lookasides *lookasides,
 		    struct sh_front *fronts, enum pool_type type, unsigned owner,

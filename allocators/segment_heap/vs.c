@@ -6,9 +6,15 @@
  *                                                               big:   block, page-aligned
  *
  * A chunk's header is xored with a secret of the heap and its address, and holds a checksum of
- * itself: an overrun is noticed when the chunk, or a neighbour, is freed. Free chunks are in a
- * red-black tree by size, then address; best fit, the rest split off; free neighbours merge at
- * once.
+ * itself: an overrun is noticed when the chunk, or a neighbour, is freed. Best fit (vs_chunks.h), the rest split off;
+ * free neighbours merge at once.
+ *
+ * Contexts. A heap has one, under its lock. With vs_slots=processor each processor has another for requests of up to
+ * 0x200 bytes, those of buckets whose LFH is not active yet; it is the processor's alone and needs no lock.
+ * An interlocked operation waits for all stores before it, and the owners of blocks write them just before. Larger
+ * requests come here when a lookaside list misses, and page-aligned ones; they stay in the heap's context, so that any
+ * processor can use again at once what any other freed. Windows has had affinity slots with a lock, tree and delayed
+ * frees of their own since Windows 11, and one context in 19H1: vs_slots=one.
  *
  * Page rules. A small block and its pool header may not cross an OS page, and a block of a page or
  * more must begin on one. So a request is placed inside a free chunk: at its start if the rules
@@ -17,15 +23,18 @@
  * the search tries VS_PROBES chunks in order of size, then takes the first that fits wherever it
  * lies. Pieces below 3 units hold no tree node: they wait, unlisted, for a neighbour to be freed.
  *
- * Delayed frees. Chunks below `vs_delay_max` (1 KiB) are pushed on a list without the lock and
- * freed `vs_delay` (32) at a time under one hold of it, and before a new subsegment is taken.
+ * Delayed frees. Chunks below `vs_delay_max` (1 KiB) are put on a list of their context and
+ * freed `vs_delay` (32) at a time under one hold of its lock, and before a new subsegment is taken.
  *
- * Concurrency. One lock a heap. A chunk's header is only looked at under it (a neighbour may write
- * the previous size at any time); what free must know without it is in the pool header, or for a
- * big block in the second half of the chunk's header, which belong to the block's holder.
+ * Concurrency. All of a context is under its lock, or its processor's. A chunk's header is only looked at there (a
+ * neighbour may write the previous size at any time); what free must know before is in the pool header,
+ * for a big block in the second half of the chunk's header, which belong to the block's holder. The target in the pool
+ * header of a chunk too small for a lookaside list is its context; all others are the heap's. A processor's chunk that
+ * another frees is pushed on the context's `remote` list, one compare-and-swap; the owner takes it in with its
+ * next batch, or when it finds nothing.
  *
- * Bounds. Two descents of the tree and VS_PROBES steps, O(log chunks). Padding in front: under 2
- * KiB for small blocks that fit twice in a page, under 4 KiB for any; it stays usable.
+ * Bounds. Small sizes constant, else two descents of the tree and VS_PROBES steps, O(log chunks). Padding in front:
+ * under 2 KiB for small blocks that fit twice in a page, under 4 KiB for any; it stays usable.
  */
 #include "vs_chunks.h"
 
@@ -120,10 +129,10 @@ static void chunk_write(const struct pool *pool, const struct vs_subsegment *sub
 	struct vs_sizes sizes;
 
 	encode(pool, chunk,
-		  (struct vs_sizes){ .units = units,
-				     .previous = previous,
-				     .state = state,
-				     .page = page_of(subsegment, chunk) });
+	       (struct vs_sizes){ .units = units,
+				  .previous = previous,
+				  .state = state,
+				  .page = page_of(subsegment, chunk) });
 	if (next == end_chunk(subsegment))
 		return;
 	decode(pool, next, &sizes);
@@ -471,6 +480,13 @@ static void chunk_free_now(struct sh_heap *heap, struct vs_context *vs, struct v
 		seg_free(heap, empty);
 }
 
+static bool is_context(const struct sh_heap *heap, const struct vs_context *vs)
+{
+	uintptr_t offset = (uintptr_t)vs - (uintptr_t)heap->vs;
+
+	return offset < heap->vs_count * sizeof(*vs) && offset % sizeof(*vs) == 0;
+}
+
 /* For another processor's context to take in. */
 static void remote_put(struct vs_context *vs, struct sh_header *header)
 {
@@ -489,8 +505,14 @@ void vs_free_small(struct sh_heap *heap, struct sh_header *header)
 	struct vs_context *vs = &heap->vs[0];
 
 	/* What no list can have kept still leads to its context. */
-	if (chunk_bytes - VS_SMALL_BYTES <= SH_LOOKASIDE_MIN)
-		vs = (struct vs_context *)sh_target(header, header->word, heap->pool->cookie);
+	if (chunk_bytes - VS_SMALL_BYTES <= SH_LOOKASIDE_MIN) {
+		vs = (struct vs_context *)sh_target(header, heap->pool->cookie);
+		if (!is_context(heap, vs)) {
+			sh_stop(heap->pool, 0x19, 0x20, header + 1, header->word, header->target,
+				"the header does not lead to where it should: overwritten");
+			return;
+		}
+	}
 	if (vs->owner && vs->owner != sh_current(heap->pool)) {
 		sh_set_kind(header, SH_DELAYED);
 		remote_put(vs, header);

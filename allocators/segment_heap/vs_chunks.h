@@ -30,7 +30,8 @@ static inline void encode(const struct pool *pool, struct vs_chunk *chunk, struc
 	chunk->encoded = (fields | checksum_of(fields) << 48) ^ encode_key(pool, chunk);
 }
 
-static inline bool decode(const struct pool *pool, const struct vs_chunk *chunk, struct vs_sizes *sizes)
+static inline bool decode(const struct pool *pool, const struct vs_chunk *chunk,
+			  struct vs_sizes *sizes)
 {
 	uint64_t word = chunk->encoded ^ encode_key(pool, chunk);
 	uint64_t fields = word & 0xFFFFFFFFFFFFu;
@@ -98,8 +99,8 @@ static inline struct vs_chunk *linked(const struct sh_links *links)
 	return (struct vs_chunk *)((uintptr_t)links - VS_NODE_OFFSET);
 }
 
-static inline void tree_insert(const struct pool *pool, struct vs_context *vs, struct vs_chunk *chunk,
-			unsigned units)
+static inline void tree_insert(const struct pool *pool, struct vs_context *vs,
+			       struct vs_chunk *chunk, unsigned units)
 {
 	struct rb_node *node = node_of(chunk), *parent = NULL, *at = vs->free.root;
 	int side = 0;
@@ -115,8 +116,8 @@ static inline void tree_insert(const struct pool *pool, struct vs_context *vs, s
 }
 
 /* Of small chunks the last to come is the first to go: it is the warmest. */
-static inline void free_insert(const struct pool *pool, struct vs_context *vs, struct vs_chunk *chunk,
-			unsigned units)
+static inline void free_insert(const struct pool *pool, struct vs_context *vs,
+			       struct vs_chunk *chunk, unsigned units)
 {
 	if (units < VS_LISTED_UNITS)
 		return;
@@ -146,7 +147,7 @@ static inline void free_remove(struct vs_context *vs, struct vs_chunk *chunk, un
 
 /* The smallest in the tree of at least `units`. */
 static inline struct rb_node *tree_find(const struct pool *pool, const struct vs_context *vs,
-				 unsigned units)
+					unsigned units)
 {
 	struct rb_node *best = NULL, *at = vs->free.root;
 
@@ -163,7 +164,7 @@ static inline struct rb_node *tree_find(const struct pool *pool, const struct vs
 
 /* The first in order of size of at least `units`. */
 static inline struct vs_chunk *free_first(const struct pool *pool, const struct vs_context *vs,
-				   unsigned units)
+					  unsigned units)
 {
 	uint64_t bins = units < VS_BINS ? vs->bins_used >> units << units : 0;
 	struct rb_node *node;
@@ -176,15 +177,14 @@ static inline struct vs_chunk *free_first(const struct pool *pool, const struct 
 
 /* The one after it. */
 static inline struct vs_chunk *free_next(const struct pool *pool, const struct vs_context *vs,
-				  struct vs_chunk *chunk)
+					 struct vs_chunk *chunk)
 {
 	unsigned units = listed_units(pool, chunk);
 	struct rb_node *node;
 
 	if (units < VS_BINS)
-		return links_of(chunk)->next == &vs->bins[units]
-			       ? free_first(pool, vs, units + 1)
-			       : linked(links_of(chunk)->next);
+		return links_of(chunk)->next == &vs->bins[units] ? free_first(pool, vs, units + 1)
+								 : linked(links_of(chunk)->next);
 	node = rb_step(node_of(chunk), 1);
 	return node ? chunk_of(node) : NULL;
 }
