@@ -231,6 +231,24 @@ static void an_overwritten_chunk_header_is_noticed(void **state)
 	}
 }
 
+/* The chunk in front is split, which writes its size into the overwritten header: no repair. */
+static void an_overwritten_chunk_header_stays_so(void **state)
+{
+	struct rig rig;
+	char *front, *behind;
+
+	(void)state;
+	rig_up(&rig, &segment_heap_backend, BARE);
+	front = take(&rig, 480);
+	behind = take(&rig, 96);
+	assert_ptr_equal(behind, front + 512);
+	give(&rig, front);
+	behind[-32] ^= 0x10;
+	take(&rig, 200);
+	expect_stop(&rig, behind, TAG, 0x19, 3);
+	rig_drop(&rig);
+}
+
 static void a_header_moved_elsewhere_does_not_decode(void **state)
 {
 	struct rig rig;
@@ -427,6 +445,7 @@ int main(void)
 		cmocka_unit_test(vs_subsegments_are_64_to_256_kib),
 		cmocka_unit_test(vs_frees_small_chunks_32_at_a_time),
 		cmocka_unit_test(an_overwritten_chunk_header_is_noticed),
+		cmocka_unit_test(an_overwritten_chunk_header_stays_so),
 		cmocka_unit_test(a_header_moved_elsewhere_does_not_decode),
 		cmocka_unit_test(a_bad_free_stops_in_every_layer),
 		cmocka_unit_test(an_overwritten_pool_header_is_noticed),

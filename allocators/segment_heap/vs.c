@@ -121,23 +121,24 @@ static struct vs_chunk *chunk_find(const struct pool *pool, const struct vs_cont
 	return chunk ? free_first(pool, vs, request->units + request->padding_most) : NULL;
 }
 
-/* Writes a chunk's header, and its size into the next one's. */
 static void chunk_write(const struct pool *pool, const struct vs_subsegment *subsegment,
 			struct vs_chunk *chunk, unsigned units, unsigned previous, unsigned state)
 {
-	struct vs_chunk *next = chunk_at(chunk, units);
-	struct vs_sizes sizes;
-
 	encode(pool, chunk,
 	       (struct vs_sizes){ .units = units,
 				  .previous = previous,
 				  .state = state,
 				  .page = page_of(subsegment, chunk) });
-	if (next == end_chunk(subsegment))
-		return;
-	decode(pool, next, &sizes);
-	sizes.previous = units;
-	encode(pool, next, sizes);
+}
+
+/* Tells the chunk behind one of so many units, if there is one. */
+static void next_tell(const struct pool *pool, const struct vs_subsegment *subsegment,
+		      struct vs_chunk *chunk, unsigned units)
+{
+	struct vs_chunk *next = chunk_at(chunk, units);
+
+	if (next != end_chunk(subsegment))
+		encode_previous(pool, next, units);
 }
 
 /* Cuts the request out of a free chunk in the tree: padding, chunk, rest. */
@@ -152,21 +153,24 @@ static struct vs_chunk *chunk_cut(const struct pool *pool, struct vs_context *vs
 	subsegment = subsegment_of(chunk, sizes.page);
 	rest = sizes.units - padding - request->units;
 	free_remove(vs, chunk, sizes.units);
-	/* From the back, so that each header that is written next to exists. */
 	if (rest) {
 		struct vs_chunk *after = chunk_at(chunk, padding + request->units);
 
 		chunk_write(pool, subsegment, after, rest, request->units, VS_FREE);
+		next_tell(pool, subsegment, after, rest);
 		free_insert(pool, vs, after, rest);
 		vs->splits++;
 	}
 	if (padding) {
-		chunk_write(pool, subsegment, chunk_at(chunk, padding), request->units, padding,
-			    request->big ? VS_BIG : VS_SMALL);
-		chunk_write(pool, subsegment, chunk, padding, sizes.previous, VS_FREE);
-		free_insert(pool, vs, chunk, padding);
+		struct vs_chunk *front = chunk;
+
+		chunk_write(pool, subsegment, front, padding, sizes.previous, VS_FREE);
+		free_insert(pool, vs, front, padding);
 		vs->splits++;
-		return chunk_at(chunk, padding);
+		chunk = chunk_at(front, padding);
+		sizes.previous = padding;
+		if (!rest)
+			next_tell(pool, subsegment, chunk, request->units);
 	}
 	chunk_write(pool, subsegment, chunk, request->units, sizes.previous,
 		    request->big ? VS_BIG : VS_SMALL);
@@ -373,6 +377,8 @@ static bool chunk_free(struct sh_heap *heap, struct vs_context *vs, struct vs_ch
 		return true;
 	}
 	chunk_write(pool, subsegment, chunk, units, sizes.previous, VS_FREE);
+	if (units != sizes.units)
+		next_tell(pool, subsegment, chunk, units);
 	free_insert(pool, vs, chunk, units);
 	return true;
 }

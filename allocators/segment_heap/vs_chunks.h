@@ -44,6 +44,19 @@ static inline bool decode(const struct pool *pool, const struct vs_chunk *chunk,
 	       sizes->state - VS_FREE <= VS_BIG - VS_FREE;
 }
 
+/* Changes `previous` alone; the header is sound, or it stays unsound. */
+static inline void encode_previous(const struct pool *pool, struct vs_chunk *chunk,
+				   unsigned previous)
+{
+	uint64_t key = encode_key(pool, chunk), word = chunk->encoded ^ key;
+	uint64_t was = word & 0xFFFFFFFFFFFFu;
+	uint64_t fields = (was & ~((uint64_t)0xFFFF << 16)) | (uint64_t)previous << 16;
+
+	/* The checksum's difference, so that one that was wrong does not become right. */
+	word ^= was ^ fields ^ (checksum_of(was) ^ checksum_of(fields)) << 48;
+	chunk->encoded = word ^ key;
+}
+
 static inline struct vs_chunk *chunk_at(const struct vs_chunk *chunk, long units)
 {
 	return (struct vs_chunk *)((uintptr_t)chunk + (uintptr_t)(units * (long)SH_UNIT_BYTES));
