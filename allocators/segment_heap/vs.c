@@ -10,11 +10,10 @@
  * free neighbours merge at once.
  *
  * Contexts. A heap has one, under its lock. With vs_slots=processor each processor has another for requests of up to
- * 0x200 bytes, those of buckets whose LFH is not active yet; it is the processor's alone and needs no lock.
- * An interlocked operation waits for all stores before it, and the owners of blocks write them just before. Larger
- * requests come here when a lookaside list misses, and page-aligned ones; they stay in the heap's context, so that any
+ * 0x200 bytes, those of buckets whose LFH is not active yet; it is the processor's alone, needs no lock, and stays in its
+ * caches. Larger requests come here when a lookaside list misses, and page-aligned ones; they stay in the heap's context, so that any
  * processor can use again at once what any other freed. Windows has had affinity slots with a lock, tree and delayed
- * frees of their own since Windows 11, and one context in 19H1: vs_slots=one.
+ * frees of their own since Windows 11, by its public symbols, and one context in 19H1: vs_slots=one.
  *
  * Page rules. A small block and its pool header may not cross an OS page, and a block of a page or
  * more must begin on one. So a request is placed inside a free chunk: at its start if the rules
