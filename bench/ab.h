@@ -64,7 +64,6 @@ struct ab_options {
 	unsigned pairs, max_pairs;
 	double budget_seconds; /* 0: none; no look is started after it */
 	double planted;        /* share of A's time; 0: no positive control */
-	double quiet_wait;     /* for a quiet core: at most this share of the time measured; 0: none */
 	double slow_b;         /* for tests of the comparison itself: planted into B */
 	enum metric statistic; /* of a process's laps: ns_per_op_min, _q1 or ns_per_op */
 	bool gate[AB_SERIES];

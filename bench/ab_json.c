@@ -55,16 +55,16 @@ static json_t *cell_json(const struct ab_session *session, const struct ab_cell 
 		if (cell->failed[pass][0])
 			json_object_set_new(failures, pass_names[pass],
 					    json_text(cell->failed[pass]));
-	object = json_pack("{so so so sI so ss so so si sf si si so so}", "cell", json_text(name), "title",
-			   json_text(title), "workload", json_text(cell->a.workload), "threads",
-			   (json_int_t)cell->a.threads, "page_size",
+	object = json_pack("{so so so sI so ss so so si sf si si so so}", "cell", json_text(name),
+			   "title", json_text(title), "workload", json_text(cell->a.workload),
+			   "threads", (json_int_t)cell->a.threads, "page_size",
 			   json_integer((json_int_t)(cell->b.page_size ? cell->b.page_size
 								       : cell->a.page_size)),
 			   "backing", cell->b.backing, "planted_share",
 			   json_finite(session->options.planted), "planted_share_by_clock",
 			   json_finite(cell->true_share), "slowdown_steps_per_chunk",
-			   (int)cell->slow_steps, "quiet_wait_seconds",
-			   cell->quiet.waited_seconds, "processes_again", (int)cell->quiet.again, "disturbed_processes",
+			   (int)cell->slow_steps, "quiet_wait_seconds", cell->quiet.waited_seconds,
+			   "processes_again", (int)cell->quiet.again, "disturbed_processes",
 			   (int)cell->quiet.disturbed, "failures", failures, "series", all);
 	return object;
 }

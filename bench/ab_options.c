@@ -99,14 +99,6 @@ SETTER(set_planted)
 	return 0;
 }
 
-SETTER(set_quiet_wait)
-{
-	if (option_percent(value, 1000, &options->quiet_wait) != 0)
-		return option_refuse(why, why_bytes, "quiet-wait", value,
-				     "a percentage, as 100%, or 0");
-	return 0;
-}
-
 SETTER(set_slow_b)
 {
 	if (option_percent(value, 1000, &options->slow_b) != 0)
@@ -163,9 +155,6 @@ const struct ab_option ab_option_table[] = {
 	{ "budget", "SECONDS", "no look is started after so long (none)", set_budget },
 	{ "threshold", "PERCENT", "smallest change that matters (2%)", set_threshold },
 	{ "planted", "PERCENT", "the positive control's slow-down (3%); 0: none", set_planted },
-	{ "quiet-wait", "PERCENT",
-	  "most waiting for a core that no neighbour shares, of the time measured (100%); 0: none",
-	  set_quiet_wait },
 	{ "slow-b", "PERCENT", "plant a slow-down into B, to see it found (0)", set_slow_b },
 	{ "alpha", "P", "false suspicions of a family, all looks (0.05)", set_alpha },
 	{ "statistic", "NAME", "of a process's laps: median, mean, q1 or min (min)",
@@ -207,7 +196,6 @@ int ab_options_init(struct ab_options *options)
 	options->pairs = options->rules.pairs[0];
 	options->max_pairs = options->rules.pairs[options->rules.looks - 1];
 	options->planted = 0.03;
-	options->quiet_wait = 1;
 	options->statistic = METRIC_ns_per_op_min;
 	for (int i = 0; i < AB_SERIES; i++)
 		options->gate[i] = ab_series_table[i].gate;
@@ -215,6 +203,7 @@ int ab_options_init(struct ab_options *options)
 		return -ENOMEM;
 	options->plan.prototype.events = 50000;
 	options->plan.prototype.checkpoints = 50;
+	options->plan.quiet_wait = 1;
 	return 0;
 }
 

@@ -68,7 +68,7 @@ static void print_controls(const struct ab_session *session, const struct ab_cel
 	const struct trial *trial = track->trial;
 	const double alpha = verdict_look_alpha(&session->rules[PASS_THROUGHPUT]);
 
-	if (cell->quiet.readings && session->options.quiet_wait > 0)
+	if (cell->quiet.readings && session->options.plan.quiet_wait > 0)
 		fprintf(file,
 			"%swaited %.1f s for a core to itself (%u measured again); %u of "
 			"%lu shared one all the same\n",

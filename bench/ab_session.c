@@ -58,12 +58,12 @@ static void make_spec(const struct session_run *run, const struct ab_cell *cell,
 }
 
 /* The record of one process, measured now or before. */
-static int obtain(struct session_run *run, struct ab_cell *cell, enum pass pass,
-		  unsigned batch, unsigned round, enum ab_role role, struct record *out)
+static int obtain(struct session_run *run, struct ab_cell *cell, enum pass pass, unsigned batch,
+		  unsigned round, enum ab_role role, struct record *out)
 {
 	struct measure_spec spec;
 	struct cell kept;
-	const double share = run->session->options.quiet_wait;
+	const double share = run->session->options.plan.quiet_wait;
 	int error;
 
 	recorded_cell(cell, role, &kept);
@@ -71,10 +71,8 @@ static int obtain(struct session_run *run, struct ab_cell *cell, enum pass pass,
 	spec.repetition = (batch * AB_BATCH + round) * AB_ROLES + role;
 	for (;; spec.repetition += AB_AGAIN) {
 		if (pass == PASS_THROUGHPUT)
-			quiet_ask(&cell->quiet, share, &spec);
-		/* what a process may take in all is the user's to say */
-		spec.quiet_wait_seconds = fmin(spec.quiet_wait_seconds,
-					       run->session->options.plan.timeout_seconds / 2.0);
+			quiet_ask(&cell->quiet, share, run->session->options.plan.timeout_seconds,
+				  &spec);
 		error = sampler_take(&run->sampler, &spec, &kept,
 				     spec.slowdown_steps ? SLOWED_SUFFIX : NULL, out);
 		if (error || quiet_keep(&cell->quiet, share, out))
@@ -157,10 +155,13 @@ static uint32_t steps_of(double doubling, double share)
 	return steps < 1 ? steps > 0.5 : (uint32_t)fmin(steps, 1e9);
 }
 
-/* The median of some pilots; where they fail, so will the cell's rounds, and say why. */
+/*
+ * By the fastest of some pilots: a neighbour makes A slower, and what is planted too large. Where they fail, so will the
+ * cell's rounds, and say why.
+ */
 static int calibrate(struct session_run *run, struct ab_cell *cell)
 {
-	double steps[AB_PILOTS]; /* that would double A's time */
+	double steps = INFINITY; /* that would double A's time */
 
 	for (unsigned i = 0; i < AB_PILOTS; i++) {
 		struct record record;
@@ -168,11 +169,13 @@ static int calibrate(struct session_run *run, struct ab_cell *cell)
 
 		if (error)
 			return error;
-		steps[i] = record.status == CELL_OK ? slowdown_calibrate(&record, 1) : 0;
+		if (record.status == CELL_OK)
+			steps = fmin(steps, slowdown_calibrate(&record, 1));
 	}
-	sort_finite(steps, AB_PILOTS);
-	cell->slow_steps = steps_of(steps[AB_PILOTS / 2], run->session->options.planted);
-	cell->slow_b_steps = steps_of(steps[AB_PILOTS / 2], run->session->options.slow_b);
+	if (!isfinite(steps))
+		steps = 0;
+	cell->slow_steps = steps_of(steps, run->session->options.planted);
+	cell->slow_b_steps = steps_of(steps, run->session->options.slow_b);
 	return 0;
 }
 

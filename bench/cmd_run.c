@@ -171,6 +171,16 @@ static int measure_cells(void *arg, struct run_dir *run, char *why, size_t why_b
 	return runner_run(measuring->plan, run, measuring->totals, why, why_bytes);
 }
 
+/* Where it was asked for: what waiting took, and whether it was enough. */
+static void print_waiting(const struct runner_totals *totals, FILE *file)
+{
+	fprintf(file,
+		"waited %.1f s for cores that no neighbour shared, %u processes measured again for "
+		"it; "
+		"%u shared one all the same\n",
+		totals->waited_seconds, totals->again, totals->disturbed);
+}
+
 static int carry_out(const struct run_arguments *arguments, struct plan *plan, struct run_dir *run)
 {
 	const char *directory = run_dir_path(run);
@@ -193,6 +203,8 @@ static int carry_out(const struct run_arguments *arguments, struct plan *plan, s
 			directory);
 		return EXIT_FAILED;
 	}
+	if (plan->options.quiet_wait > 0)
+		print_waiting(&totals, arguments->json ? stderr : stdout);
 	exit_code = show(arguments, directory);
 	return totals.failed_cells && exit_code == EXIT_GOOD ? EXIT_FAILED : exit_code;
 }

@@ -63,26 +63,26 @@ static int unpack(json_t *object, struct measure_spec *spec, char *why, size_t w
 	double quiet_sharing = 0, quiet_wait = 0;
 	json_error_t error;
 
-	if (json_unpack_ex(object, &error, 0,
-			   "{ss ss s?i s?I s?s s?s s?i s?i s?s s?I s?i s?i s?s s?s s?b s?I s?I "
-			   "s?I s?i s?s s?s s?i s?i s?i s?F s?F}",
-			   "backend", &backend, "workload", &workload, "threads", &threads,
-			   "page_size", &page_size, "backing", &backing, "pass", &pass,
-			   "repetition", &repetition, "order", &order, "seed", &seed, "events",
-			   &events, "laps", &laps, "warmup_laps", &warmup, "touch", &touch, "bind",
-			   &bind, "paging_file", &paging, "paged_resident_bytes", &resident,
-			   "nonpaged_limit_bytes", &nonpaged, "paged_limit_bytes", &paged,
-			   "checkpoints", &checkpoints, "heap_map", &heap_map, "age", &age, "node",
-			   &node, "trace_fd", &trace_fd, "slowdown_steps", &slowdown,
-			   "quiet_sharing", &quiet_sharing, "quiet_wait_seconds",
-			   &quiet_wait) != 0) {
+	if (json_unpack_ex(
+		    object, &error, 0,
+		    "{ss ss s?i s?I s?s s?s s?i s?i s?s s?I s?i s?i s?s s?s s?b s?I s?I "
+		    "s?I s?i s?s s?s s?i s?i s?i s?F s?F}",
+		    "backend", &backend, "workload", &workload, "threads", &threads, "page_size",
+		    &page_size, "backing", &backing, "pass", &pass, "repetition", &repetition,
+		    "order", &order, "seed", &seed, "events", &events, "laps", &laps, "warmup_laps",
+		    &warmup, "touch", &touch, "bind", &bind, "paging_file", &paging,
+		    "paged_resident_bytes", &resident, "nonpaged_limit_bytes", &nonpaged,
+		    "paged_limit_bytes", &paged, "checkpoints", &checkpoints, "heap_map", &heap_map,
+		    "age", &age, "node", &node, "trace_fd", &trace_fd, "slowdown_steps", &slowdown,
+		    "quiet_sharing", &quiet_sharing, "quiet_wait_seconds", &quiet_wait) != 0) {
 		snprintf(why, why_bytes, "%s", error.text);
 		return -EINVAL;
 	}
 	pass_index = index_of(pass_names, pass);
 	touch_index = index_of(touch_mode_names, touch);
 	if (pass_index < 0 || touch_index < 0 || threads < 1 || laps < 1 || warmup < 0 ||
-	    checkpoints < 1 || slowdown < 0 || !(quiet_sharing >= 0) || !(quiet_wait >= 0) || page_size < 0 || events < 1) {
+	    checkpoints < 1 || slowdown < 0 || !(quiet_sharing >= 0) || !(quiet_wait >= 0) ||
+	    page_size < 0 || events < 1) {
 		snprintf(why, why_bytes, "a value is out of range (pass '%s', touch '%s')", pass,
 			 touch);
 		return -EINVAL;

@@ -33,6 +33,7 @@ struct plan_options {
 	bool age;             /* the ageing pass, whatever the list of passes says */
 	unsigned repetitions; /* of the throughput pass; latency a third of them, memory and ageing a fifth, >= 1 */
 	unsigned timeout_seconds;      /* a process */
+	double quiet_wait;             /* for quiet cores (quiet.h): share of the time measured; 0: none */
 	size_t memory_limit_bytes;     /* resident, a process; 0: half of what is available */
 	struct measure_spec prototype; /* everything of a spec but cell, pass and repetition */
 };

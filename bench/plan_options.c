@@ -339,6 +339,14 @@ SETTER(set_timeout)
 	return error;
 }
 
+SETTER(set_quiet_wait)
+{
+	if (option_percent(value, 1000, &options->quiet_wait) != 0)
+		return option_refuse(why, why_bytes, "quiet-wait", value,
+				     "a percentage, as 100%, or 0");
+	return 0;
+}
+
 const struct plan_option plan_option_table[] = {
 	{ "backend", "LIST", "backends to compare (see `poolbench list backends`)", set_backend },
 	{ "workload", "LIST", "workloads, or trace:FILE (see `poolbench list workloads`)",
@@ -368,6 +376,10 @@ const struct plan_option plan_option_table[] = {
 	{ "bind", "HOW", "threads to processors: compact, scatter, none, or a list 0,2-3",
 	  set_bind },
 	{ "timeout", "SECONDS", "after which a process is stopped", set_timeout },
+	{ "quiet-wait", "PERCENT",
+	  "most waiting for cores that no neighbour shares, of the throughput pass's time (run: 0, "
+	  "none; ab: 100%)",
+	  set_quiet_wait },
 	{ NULL, NULL, NULL, NULL },
 };
 

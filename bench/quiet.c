@@ -25,10 +25,11 @@ static double seconds_left(const struct quiet *quiet, double share)
 			 : 0;
 }
 
-void quiet_ask(const struct quiet *quiet, double share, struct measure_spec *spec)
+void quiet_ask(const struct quiet *quiet, double share, unsigned timeout_seconds,
+	       struct measure_spec *spec)
 {
 	spec->quiet_sharing = quiet_limit(quiet);
-	spec->quiet_wait_seconds = seconds_left(quiet, share);
+	spec->quiet_wait_seconds = fmin(seconds_left(quiet, share), timeout_seconds / 2.0);
 }
 
 bool quiet_keep(struct quiet *quiet, double share, const struct record *record)

@@ -42,8 +42,12 @@ struct quiet {
 	unsigned disturbed;     /* processes that count, though a core was shared before or after their laps */
 };
 
-/* Sets how long the laps of `spec` may wait, and for what. `share`: of the time measured; 0: no waiting. */
-void quiet_ask(const struct quiet *quiet, double share, struct measure_spec *spec);
+/*
+ * Sets how long the laps of `spec` may wait, and for what. `share`: of the time measured; 0: no waiting. At most half
+ * of what a process may take in all.
+ */
+void quiet_ask(const struct quiet *quiet, double share, unsigned timeout_seconds,
+	       struct measure_spec *spec);
 
 /*
  * Learns from a process's record, and says whether it counts: true; or is to be measured again, because the neighbour

@@ -7,12 +7,15 @@
 
 #include "bench/launcher.h"
 #include "bench/progress.h"
+#include "bench/quiet.h"
 
 struct runner {
 	struct plan *plan;
 	struct run_dir *run;
 	struct runner_totals *totals;
 	struct launcher *launcher;
+	struct quiet quiet
+		[PLAN_LIST]; /* by number of threads: what they make of their cores is alike in all cells */
 };
 
 /* ---- tasks ---- */
@@ -26,6 +29,34 @@ static int measure_task(struct runner *runner, const struct plan_cell *cell,
 	}
 	runner->totals->measured++;
 	return launcher_measure(runner->launcher, spec, result);
+}
+
+static struct quiet *quiet_of(struct runner *runner, const struct plan_cell *cell)
+{
+	unsigned i = 0;
+
+	while (runner->plan->options.threads[i] != cell->cell.threads)
+		i++;
+	return &runner->quiet[i];
+}
+
+/* One that a neighbour disturbed is set aside, and measured again while there is time for it. */
+static int measure_quietly(struct runner *runner, const struct plan_cell *cell,
+			   struct measure_spec *spec, struct result *result)
+{
+	const double share = runner->plan->options.quiet_wait;
+	struct quiet *quiet = quiet_of(runner, cell);
+	int error;
+
+	if (spec->pass != PASS_THROUGHPUT || !(share > 0))
+		return measure_task(runner, cell, spec, result);
+	for (;;) {
+		quiet_ask(quiet, share, runner->plan->options.timeout_seconds, spec);
+		error = measure_task(runner, cell, spec, result);
+		if (error || quiet_keep(quiet, share, &result->record))
+			return error;
+		result_release(result);
+	}
 }
 
 /* A failed cell is over; what it says is kept once. */
@@ -55,7 +86,7 @@ static int run_task(struct runner *runner, unsigned index, char *why, size_t why
 		return 0;
 	}
 	plan_task_spec(runner->plan, index, &spec);
-	error = measure_task(runner, cell, &spec, &result);
+	error = measure_quietly(runner, cell, &spec, &result);
 	if (error) {
 		snprintf(why, why_bytes, "cannot start a measuring process: %s", strerror(-error));
 		return error;
@@ -121,6 +152,11 @@ int runner_run(struct plan *plan, struct run_dir *run, struct runner_totals *tot
 	if (!error)
 		error = run_tasks(&runner, why, why_bytes);
 	launcher_destroy(runner.launcher);
+	for (unsigned i = 0; i < PLAN_LIST; i++) {
+		totals->again += runner.quiet[i].again;
+		totals->disturbed += runner.quiet[i].disturbed;
+		totals->waited_seconds += runner.quiet[i].waited_seconds;
+	}
 	totals->interrupted = launcher_interrupted();
 	return error == -EINTR ? 0 : error;
 }

@@ -15,6 +15,9 @@ struct runner_totals {
 	unsigned measured;  /* processes of this session */
 	unsigned resumed;   /* results that an earlier session had left */
 	unsigned failed_cells, skipped_cells;
+	unsigned again;        /* processes that a neighbour disturbed, set aside (quiet.h) */
+	unsigned disturbed;    /* that count although one did */
+	double waited_seconds; /* for quiet cores, what was set aside included */
 	bool interrupted;
 };
 

@@ -174,11 +174,11 @@ const struct tune_option tune_option_table[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
-/* The goal says which passes are run, the race how often; the backend is tune's own option. */
+/* The goal says which passes are run, the race how often; the backend is tune's own option. It does not wait. */
 bool tune_takes(const char *plan_option)
 {
 	return strcmp(plan_option, "backend") != 0 && strcmp(plan_option, "repetitions") != 0 &&
-	       strcmp(plan_option, "passes") != 0;
+	       strcmp(plan_option, "passes") != 0 && strcmp(plan_option, "quiet-wait") != 0;
 }
 
 int tune_set(struct tune_options *options, const char *name, const char *value, char *why,

@@ -39,6 +39,7 @@ expect 2 "did you mean 'survivors'" "$poolbench" run --age 4:survivers=0.1
 expect 2 "wants off" "$poolbench" run --heap-map all --backend nt-pool
 expect 2 "1 to 50" "$poolbench" run --heap-map at:51 --checkpoints 50 --backend nt-pool
 expect 2 "10 to 100000" "$poolbench" run --checkpoints 3
+expect 2 "percentage" "$poolbench" run --quiet-wait some
 expect 0 "backends" "$poolbench" --help
 expect 0 "lookaside" "$poolbench" list nt-pool
 expect 2 "did you mean" "$poolbench" list nt-pol
@@ -67,6 +68,13 @@ expect 1 "CORRUPT.*parts do not add up" "$poolbench" run --backend "$broken/walk
 expect 1 "EXHAUSTED" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" \
 	--nonpaged-limit 64K --out exhausted-run
 expect 0 'returned NULL|create' grep EXHAUSTED exhausted-run/records.jsonl
+
+# ---- waiting for quiet cores: one record a repetition, whatever was set aside ----
+expect 0 "waited [0-9.]+ s for cores that no neighbour shared" "$poolbench" run --backend nt-pool --workload irp-storm \
+	--threads 1,2 "${small[@]}" --repetitions 5 --passes throughput --quiet-wait 100% --out quiet-run
+same "$(count '"repetition": ?[0-4],' quiet-run/records.jsonl)" 20 "records of a run that waits"
+same "$(wc -l <quiet-run/records.jsonl)" 20 "records of a run that waits"
+expect 0 "quiet-wait" cat quiet-run/run.plan.json
 
 # ---- a run's directory ----
 expect 1 "not empty" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" --out broken-run

@@ -27,7 +27,7 @@ static struct measure_spec ask(const struct quiet *quiet, double share)
 	struct measure_spec spec;
 
 	measure_spec_init(&spec);
-	quiet_ask(quiet, share, &spec);
+	quiet_ask(quiet, share, 120, &spec);
 	return spec;
 }
 
@@ -71,6 +71,7 @@ static void quiet_is_the_lowest_tenth(void **state)
 static void waiting_is_bounded(void **state)
 {
 	struct quiet quiet = { 0 };
+	struct measure_spec spec;
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
@@ -78,6 +79,8 @@ static void waiting_is_bounded(void **state)
 	assert_true(fabs(ask(&quiet, 1).quiet_wait_seconds - (QUIET_START + 5)) < 1e-9);
 	assert_true(fabs(ask(&quiet, 0.2).quiet_wait_seconds - (QUIET_START + 1)) < 1e-9);
 	assert_true(ask(&quiet, 0).quiet_wait_seconds == 0); /* --quiet-wait 0 */
+	quiet_ask(&quiet, 1, 6, &spec); /* half of --timeout */
+	assert_true(fabs(spec.quiet_wait_seconds - 3) < 1e-9);
 	teach(&quiet, 0.9, QUIET_START + 6, QUIET_START + 6.05);
 	assert_true(ask(&quiet, 1).quiet_wait_seconds == 0);
 	/* a second more was measured, a second more may be waited */
