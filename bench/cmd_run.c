@@ -23,6 +23,7 @@ static const char *const quick_options[][2] = {
 	{ "repetitions", "6" },
 	{ "events", "100000" },
 	{ "threads", "1,2" },
+	{ "quiet-wait", "100%" }, /* few processes: none of them is to be a neighbour's */
 };
 
 struct run_arguments {
@@ -79,7 +80,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 
 static const struct argp_option own_options[] = {
 	{ "quick", KEY_QUICK, NULL, 0,
-	  "A first look: fewer repetitions and events, one and two threads", 1 },
+	  "A first look: fewer repetitions and events, one and two threads, --quiet-wait 100%", 1 },
 	{ "out", KEY_OUT, "DIR", 0, "Where the run goes (default results/runs/TIME-ID)", 1 },
 	{ "resume", KEY_RESUME, "DIR", 0, "Go on with a run that was cut off", 1 },
 	{ "no-plots", KEY_NO_PLOTS, NULL, 0, "Data only, no figures and no report", 1 },

@@ -377,8 +377,8 @@ const struct plan_option plan_option_table[] = {
 	  set_bind },
 	{ "timeout", "SECONDS", "after which a process is stopped", set_timeout },
 	{ "quiet-wait", "PERCENT",
-	  "most waiting for cores that no neighbour shares, of the throughput pass's time (run: 0, "
-	  "none; ab: 100%)",
+	  "most waiting for cores that no neighbour shares, of the throughput pass's time (run: "
+	  "0, none; ab: 100%)",
 	  set_quiet_wait },
 	{ NULL, NULL, NULL, NULL },
 };
