@@ -78,6 +78,7 @@ static bool wait_longer(struct throughput_state *state, uint64_t begin_ns, unsig
 	const double sharing = worst_sharing(state);
 
 	metrics[METRIC_canary_sharing] = sharing;
+	metrics[METRIC_quiet_limit] = spec->quiet_sharing > 0 ? spec->quiet_sharing : NAN;
 	metrics[METRIC_quiet_wait_ns] = waited_ns;
 	if (!(spec->quiet_sharing > 0) || waited_ns >= 1e9 * spec->quiet_wait_seconds)
 		return false;

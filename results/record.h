@@ -14,6 +14,7 @@
 enum pass { PASS_THROUGHPUT, PASS_LATENCY, PASS_MEMORY, PASS_AGEING, PASSES };
 extern const char *const pass_names[PASSES + 1]; /* "throughput", ..., "ageing", NULL */
 
+/* clang-format off */
 enum cell_status {
 	CELL_OK,
 	CELL_SKIPPED,   /* could not be measured here: reason says why and what would allow it */
@@ -24,10 +25,12 @@ enum cell_status {
 	CELL_UNTRUSTED, /* measured, but something says that the number is not to be believed */
 	CELL_STATUSES
 };
+/* clang-format on */
 extern const char *const cell_status_names[CELL_STATUSES + 1]; /* "OK", "SKIPPED", ..., NULL */
 
 enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 
+/* clang-format off */
 /*
  * M(name, pass, better, unit, help). The unit is in the name where it has one. A value that could not be
  * measured is NaN in memory and null in every file.
@@ -50,6 +53,7 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(canary_memory_ns, THROUGHPUT, NONE, "ns", "a fixed memory walk: shows a noisy neighbour") \
 	M(canary_sharing, THROUGHPUT, NONE, "ratio", "independent additions over dependent steps, just before the laps: shows a busy sibling thread") \
 	M(canary_sharing_after, THROUGHPUT, NONE, "ratio", "the same just after the last lap") \
+	M(quiet_limit, THROUGHPUT, NONE, "ratio", "canary_sharing up to which cores counted as quiet; null: the process waited for nothing") \
 	M(quiet_wait_ns, THROUGHPUT, NONE, "ns", "waited for a core whose other hardware thread is idle") \
 	M(failed_allocs, THROUGHPUT, LOWER, "1", "allocations that returned NULL") \
 	M(alloc_ns_p50, LATENCY, LOWER, "ns", "median time of an alloc, the clock's cost subtracted") \
@@ -93,11 +97,12 @@ enum metric_better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER };
 	M(ageing_pinned_ratio, AGEING, LOWER, "ratio", "resident / live when the last lap's own work is drained and survivors are left; null below 1 MiB live") \
 	M(ageing_residue_bytes, AGEING, LOWER, "bytes", "resident when the survivors are gone too")
 
+/* clang-format on */
 enum metric {
 #define M(name, pass, better, unit, help) METRIC_##name,
 	METRICS(M)
 #undef M
-	METRIC_COUNT
+		METRIC_COUNT
 };
 
 struct metric_info {
@@ -110,11 +115,11 @@ extern const struct metric_info metric_table[METRIC_COUNT];
 
 /* One point of the experiment. Plain data, compared by cell_same; a name for people by cell_name. */
 struct cell {
-	char backend[512];  /* full spec, options included */
+	char backend[512]; /* full spec, options included */
 	char workload[512]; /* full spec */
 	unsigned threads;
 	size_t page_size;
-	char backing[8];    /* "base", "thp", "hugetlb" */
+	char backing[8]; /* "base", "thp", "hugetlb" */
 };
 
 bool cell_same(const struct cell *a, const struct cell *b);
@@ -135,23 +140,23 @@ struct record_counter {
 struct record {
 	struct cell cell;
 	enum pass pass;
-	unsigned repetition;      /* 0 .. repetitions-1 */
-	unsigned order;           /* when it ran: the n-th process of the run */
+	unsigned repetition; /* 0 .. repetitions-1 */
+	unsigned order; /* when it ran: the n-th process of the run */
 	enum cell_status status;
-	char reason[512];         /* empty when OK */
-	char display_name[96];    /* the backend's name in figures */
-	char proof[512];          /* what really ran */
-	char caveats[256];        /* what this backend does not promise, "; " between; empty if nothing */
+	char reason[512]; /* empty when OK */
+	char display_name[96]; /* the backend's name in figures */
+	char proof[512]; /* what really ran */
+	char caveats[256]; /* what this backend does not promise, "; " between; empty if nothing */
 	uint64_t seed;
 	uint64_t trace_checksum;
-	uint64_t operations;      /* in the timed region, all threads */
+	uint64_t operations; /* in the timed region, all threads */
 	uint64_t operations_total; /* since the pool was made: what its counters cover */
 	double started_unix_seconds, wall_seconds;
-	double harness_bytes;     /* the harness's own resident memory in that process, before the pool */
-	int bound;                /* 1: threads bound to processors; 0: not */
-	int nonpaged_locked;      /* 1 locked, 0 only faulted in, -1 not applicable */
+	double harness_bytes; /* the harness's own resident memory in that process, before the pool */
+	int bound; /* 1: threads bound to processors; 0: not */
+	int nonpaged_locked; /* 1 locked, 0 only faulted in, -1 not applicable */
 	double metrics[METRIC_COUNT];
-	unsigned counters;        /* the backend's own, used entries */
+	unsigned counters; /* the backend's own, used entries */
 	struct record_counter counter[RECORD_COUNTERS];
 };
 
@@ -161,13 +166,14 @@ void record_clear(struct record *record);
 /* ---- series that go with a record into the CSV files ---- */
 
 struct memory_point {
-	uint64_t event;        /* allocs and frees done so far */
-	uint32_t lap;          /* 0: prologue and first lap ... */
+	uint64_t event; /* allocs and frees done so far */
+	uint32_t lap; /* 0: prologue and first lap ... */
 	uint64_t live_bytes, live_blocks, block_bytes;
 	double committed_bytes; /* NaN where it cannot be counted */
 	double resident_bytes;
 	/* the causes of waste, from walk; NaN where the backend has no walk. Sum of all + live = committed */
-	double header_bytes, rounding_bytes, cached_bytes, free_bytes, free_page_bytes, metadata_bytes;
+	double header_bytes, rounding_bytes, cached_bytes, free_bytes, free_page_bytes,
+		metadata_bytes;
 	double largest_free_bytes;
 	/* free bytes in ranges too short for an OS page, and for the trace's largest request, over all free */
 	double unusable_free_index, unusable_free_index_largest;
@@ -197,15 +203,16 @@ struct tag_live {
 struct heap_map {
 	uint64_t event;
 	uint32_t lap, snapshot; /* the n-th picture of this process, from 0 */
-	char pool;              /* 'N', 'P'; 'M': a malloc library's mappings, where both live */
-	uint64_t offset_bytes;  /* of the stretch: from the page source's base, or from the lowest mapping */
+	char pool; /* 'N', 'P'; 'M': a malloc library's mappings, where both live */
+	uint64_t
+		offset_bytes; /* of the stretch: from the page source's base, or from the lowest mapping */
 	uint64_t cell_bytes;
-	char *tags;             /* four characters each: the tags that the letters stand for */
-	char *cells;            /* one symbol a cell, each followed by how often it is repeated where that is not once */
+	char *tags; /* four characters each: the tags that the letters stand for */
+	char *cells; /* one symbol a cell, each followed by how often it is repeated where that is not once */
 };
 
 struct latency_bin {
-	char op;               /* 'a' alloc, 'f' free */
+	char op; /* 'a' alloc, 'f' free */
 	double low_ns, high_ns;
 	uint64_t count;
 };
@@ -213,7 +220,7 @@ struct latency_bin {
 struct tag_total {
 	char tag[5];
 	char name[64];
-	char pool;             /* 'N' or 'P' */
+	char pool; /* 'N' or 'P' */
 	uint64_t allocs, frees, live_peak_blocks, live_peak_bytes, bytes_allocated;
 };
 
@@ -238,7 +245,7 @@ struct result {
 	size_t ageing_points;
 };
 
-void result_clear(struct result *result);   /* zero, record cleared */
+void result_clear(struct result *result); /* zero, record cleared */
 void result_release(struct result *result); /* frees the series */
 
 #endif

@@ -236,6 +236,18 @@ static int signed_rank_critical(size_t count, double level, size_t *critical, do
 	return 0;
 }
 
+/* Room for Walsh averages, and which of them bound the interval (signed_rank_critical). 0 or -ENOMEM. */
+static int walsh_create(size_t count, double level, size_t averages, double **walsh,
+			size_t *critical, double *tail)
+{
+	int error = signed_rank_critical(count, level, critical, tail);
+
+	if (error)
+		return error;
+	*walsh = malloc(averages * sizeof(**walsh));
+	return *walsh ? 0 : -ENOMEM;
+}
+
 int hodges_lehmann(const double *values, size_t count, double level, double *estimate,
 		   struct interval *interval)
 {
@@ -248,12 +260,9 @@ int hodges_lehmann(const double *values, size_t count, double level, double *est
 		*interval = (struct interval){ NAN, NAN, 0 };
 		return 0;
 	}
-	error = signed_rank_critical(count, level, &c, &tail);
+	error = walsh_create(count, level, averages, &walsh, &c, &tail);
 	if (error)
 		return error;
-	walsh = malloc(averages * sizeof(*walsh));
-	if (!walsh)
-		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = i; j < count; j++)
 			walsh[next++] = values[i] / 2 + values[j] / 2;
@@ -275,12 +284,9 @@ int signed_rank_half_width(const double *values, size_t count, double level, dou
 	*half_width = NAN;
 	if (!count)
 		return 0;
-	error = signed_rank_critical(count, level, &critical, &tail);
+	error = walsh_create(count, level, averages, &walsh, &critical, &tail);
 	if (error)
 		return error;
-	walsh = malloc(averages * sizeof(*walsh));
-	if (!walsh)
-		return -ENOMEM;
 	/* What is above 0 of (+-v[i] +- v[j]) / 2, each with chance 1/4; those of a value with itself twice, for 1/2. */
 	for (size_t i = 0; i < count; i++) {
 		const double a = fabs(values[i]) / 2;

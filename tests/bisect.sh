@@ -2,20 +2,12 @@
 # `git bisect run` with `poolbench ab --bisect` on a throw-away repository of an allocator: the commit that made it slow is
 # found, past one that does not build. The slow-down is a large one: what is tested is the plumbing and the exit codes, which
 # must not depend on a quiet machine. usage: bisect.sh POOLBENCH SOURCE_DIRECTORY COMPILER
-set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1 source=$2 compiler=$3
 command -v git >/dev/null || { echo "git is missing"; exit 77; }
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-failures=0 checks=0
 export HOME=$scratch GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
-
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | tail -n 20
-	failures=$((failures + 1))
-}
 
 mkdir include repository
 ln -s "$source/allocators" include/poolbench
@@ -76,5 +68,4 @@ git bisect run sh ../step.sh >out 2>&1 || fail "git bisect run ended with $?"
 [ "$(git rev-parse refs/bisect/bad)" = "$planted" ] || fail "found $(git log --format=%s -1 refs/bisect/bad)"
 grep -q "$planted is the first bad commit" out || fail "not told"
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end

@@ -1,23 +1,15 @@
 #!/usr/bin/env bash
 # docs/ci: both files parse, hold what the servers want, install what the build needs, and call poolbench with options that it
 # has: each call is made, on two built-in backends and at a tiny size. usage: ci.sh POOLBENCH SOURCE_DIRECTORY
-set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/expect.sh
+. "$here/expect.sh"
 poolbench=$1 source=$2
 python=
 for candidate in /usr/bin/python3 python3; do
 	"$candidate" -c 'import yaml' 2>/dev/null && python=$candidate && break
 done
 [ -n "$python" ] || { echo "no YAML parser: apt-get install python3-yaml"; exit 77; }
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 1
-failures=0 checks=0
-
-fail() {
-	printf 'FAILED: %s\n' "$*"
-	[ -s out ] && sed 's/^/    /' out | tail -n 12
-	failures=$((failures + 1))
-}
 
 # commands FILE: every shell line of the file, continuations joined. Fails where the file is not what the server wants.
 commands() {
@@ -81,5 +73,4 @@ for file in github-actions.yml gitlab-ci.yml; do
 	done <calls
 done
 
-printf '%d checks, %d failures\n' "$checks" "$failures"
-[ "$failures" -eq 0 ]
+expectations_end

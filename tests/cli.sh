@@ -74,6 +74,8 @@ expect 0 "waited [0-9.]+ s for cores that no neighbour shared" "$poolbench" run 
 	--threads 1,2 "${small[@]}" --repetitions 5 --passes throughput --quiet-wait 100% --out quiet-run
 same "$(count '"repetition": ?[0-4],' quiet-run/records.jsonl)" 20 "records of a run that waits"
 same "$(wc -l <quiet-run/records.jsonl)" 20 "records of a run that waits"
+# With one and with two threads, the first three say what quiet is.
+same "$(count '"quiet_limit": ?0\.' quiet-run/records.jsonl)" 14 "processes that waited for quiet cores"
 expect 0 "quiet-wait" cat quiet-run/run.plan.json
 
 # ---- a run's directory ----
@@ -81,6 +83,7 @@ expect 1 "not empty" "$poolbench" run --backend nt-pool --workload irp-storm "${
 expect 1 "/proc/none" "$poolbench" run --backend nt-pool --workload irp-storm "${small[@]}" --out /proc/none
 expect 0 "irp-storm" "$poolbench" run --backend nt-pool,glibc --workload irp-storm "${small[@]}" --out whole-run
 same "$(wc -l <whole-run/records.jsonl)" 12 "records of a whole run"
+same "$(count '"quiet_limit": ?[0-9]' whole-run/records.jsonl)" 0 "processes that waited though nobody asked for it"
 python=$(command -v python3) && expect 0 "" "$python" -c '
 import json, sys
 run = json.load(open("whole-run/run.json"))

@@ -1,4 +1,4 @@
-# What the tests of the command line share: sourced first, it moves to a scratch directory that goes with the script.
+# What the shell tests share: sourced first, it moves to a scratch directory that goes with the script.
 # `expect` and `fail` count; a script ends with `expectations_end`.
 # shellcheck shell=bash
 set -uo pipefail

@@ -10,6 +10,17 @@
 
 /* ---- VS ---- */
 
+/* Three free chunks of these sizes, each with a block behind it that keeps it from its neighbour. */
+static void holes_between_walls(struct rig *rig, const size_t sizes[3], size_t wall, void *holes[3],
+				void *walls[3])
+{
+	for (int i = 0; i < 3; i++) {
+		holes[i] = take(rig, sizes[i]);
+		walls[i] = take(rig, wall);
+	}
+	give_many(rig, holes, 3);
+}
+
 static void vs_takes_the_best_fit(void **state)
 {
 	static const size_t sizes[] = { 900, 500, 700 };
@@ -18,12 +29,7 @@ static void vs_takes_the_best_fit(void **state)
 
 	(void)state;
 	rig_up(&rig, &segment_heap_backend, BARE);
-	for (int i = 0; i < 3; i++) {
-		holes[i] = take(&rig, sizes[i]);
-		walls[i] = take(&rig, 32);
-	}
-	for (int i = 0; i < 3; i++)
-		give(&rig, holes[i]);
+	holes_between_walls(&rig, sizes, 32, holes, walls);
 	/* The smallest that is large enough, wherever it lies. */
 	assert_ptr_equal(take(&rig, 700), holes[2]);
 	assert_ptr_equal(take(&rig, 490), holes[1]);
@@ -99,12 +105,7 @@ static void vs_best_fit_crosses_from_lists_to_tree(void **state)
 
 	(void)state;
 	rig_up(&rig, &segment_heap_backend, BARE);
-	for (int i = 0; i < 3; i++) {
-		holes[i] = take(&rig, sizes[i]);
-		walls[i] = take(&rig, 16);
-	}
-	for (int i = 0; i < 3; i++)
-		give(&rig, holes[i]);
+	holes_between_walls(&rig, sizes, 16, holes, walls);
 	rig_check(&rig);
 	assert_ptr_equal(take(&rig, 900), holes[2]);
 	assert_ptr_equal(take(&rig, 650), holes[1]);
