@@ -156,13 +156,12 @@ static void full_magazines_cross_processors(void **state)
 }
 
 /* A full magazine comes back to who left it, whose cache has the memory; another's when there is none. */
-static void one_s_own_magazines_come_first(void **state)
+static void own_magazines_come_first(unsigned first)
 {
 	enum { COUNT = 4 * ROUNDS_512 };
 	static void *blocks[2][COUNT];
 	struct rig rig;
 
-	(void)state;
 	rig_up(&rig, &magazine_backend, "interval=1048576,depot=1M");
 	for (unsigned processor = 0; processor < 2; processor++) {
 		rig_become(&rig, processor);
@@ -175,7 +174,9 @@ static void one_s_own_magazines_come_first(void **state)
 			give(&rig, blocks[processor][i]);
 	}
 	rig_check(&rig);
-	for (unsigned processor = 0; processor < 2; processor++) {
+	for (unsigned turn = 0; turn < 2; turn++) {
+		const unsigned processor = turn ^ first;
+
 		rig_become(&rig, processor);
 		/* Two magazines or so are its slot's, and the rest its own in the depot; but for what fills left over. */
 		for (unsigned i = 0; i < COUNT; i++) {
@@ -188,6 +189,13 @@ static void one_s_own_magazines_come_first(void **state)
 		}
 	}
 	rig_down(&rig);
+}
+
+static void one_s_own_magazines_come_first(void **state)
+{
+	(void)state;
+	own_magazines_come_first(0);
+	own_magazines_come_first(1);
 }
 
 /* A depot that is visited under contention gets larger magazines; outgrown ones are replaced. */

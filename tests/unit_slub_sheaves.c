@@ -32,13 +32,12 @@ static void full_sheaves_travel_through_the_barn(void **state)
 }
 
 /* A full sheaf comes back to who left it, whose cache has its objects; the others' are taken when there is none. */
-static void one_s_own_sheaves_come_first(void **state)
+static void own_sheaves_come_first(unsigned first)
 {
 	enum { COUNT = 240 };
 	struct rig rig;
 	void *blocks[2][COUNT];
 
-	(void)state;
 	rig_up(&rig, &slub_backend, "sheaf=60,barn=10");
 	for (unsigned processor = 0; processor < 2; processor++) {
 		rig_become(&rig, processor);
@@ -51,8 +50,10 @@ static void one_s_own_sheaves_come_first(void **state)
 			give(&rig, blocks[processor][i]);
 	}
 	assert_int_equal(atomic_load(&cache_of(&rig, 64)->full_count), 4);
-	/* Processor 1 left the last ones. Two are in main and spare of each, two in the barn. */
-	for (unsigned processor = 0; processor < 2; processor++) {
+	/* Processor 1 left the last ones, and 0's are found first by who goes through all. Two are in main and spare of each, two in the barn. */
+	for (unsigned turn = 0; turn < 2; turn++) {
+		const unsigned processor = turn ^ first;
+
 		rig_become(&rig, processor);
 		for (unsigned i = COUNT; i-- > 0;) {
 			void *block = take(&rig, 64);
@@ -66,6 +67,13 @@ static void one_s_own_sheaves_come_first(void **state)
 	assert_int_equal(atomic_load(&cache_of(&rig, 64)->full_count), 0);
 	rig_check(&rig);
 	rig_down(&rig);
+}
+
+static void one_s_own_sheaves_come_first(void **state)
+{
+	(void)state;
+	own_sheaves_come_first(0);
+	own_sheaves_come_first(1);
 }
 
 /* Fast allocations are worked out, not counted: they and those that are counted must come to what was done. */
